@@ -1,0 +1,385 @@
+"""Facts: what happened, in the ledger's words. Everything that people look at is a fold over these.
+
+A fact is a frozen class of values; its JSON form has the same field names, with values as their text.
+A release's stream holds `requested → built → pushed → claimed → tagged`, an environment's
+`deploying → healthy | restored | failed | rolled_back`, `held`, `released_hold`. Either may hold `stopped`:
+the command ended with that error.
+"""
+
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import Enum
+from functools import cache
+from typing import Any, ClassVar, Self
+
+from immutag.core.errors import ImmutagError, LedgerCorrupt
+from immutag.core.values import Digest, EnvironmentName, GitSha, Repository, RepositoryType, shown
+
+
+class SignatureStatus(Enum):
+    """Whether somebody we trust vouches for the digest (contracts)."""
+
+    VERIFIED = "verified"
+    UNVERIFIED = "unverified"
+
+
+class SignatureReason(Enum):
+    """Why a digest is unverified; `n/a` when it is verified (contracts)."""
+
+    MISSING = "missing"
+    KEY_NOT_FOUND = "key_not_found"
+    INVALID = "invalid"
+    IDENTITY_MISMATCH = "identity_mismatch"
+    ERROR = "error"
+    NOT_APPLICABLE = "n/a"
+
+
+class WriteOnce(Enum):
+    """What keeps a tag from being written twice, strongest first."""
+
+    REGISTRY = "registry"
+    CONDITIONAL_PUT = "conditional-put"
+    SHARED_LEDGER = "shared-ledger"
+    CONVENTION = "convention"
+
+
+class Outcome(Enum):
+    """How a deployment or rollback ended (contracts)."""
+
+    OK = "ok"
+    UNCHANGED = "unchanged"
+    UNOBSERVED = "unobserved"
+    RESTORED = "restored"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """A release of this commit was asked for."""
+
+    type: ClassVar[str] = "requested"
+    sha: GitSha
+    repository: Repository
+    repository_type: RepositoryType
+    branch: str | None
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A clean build, or a given layout, has this root manifest; its bytes were hashed by us."""
+
+    type: ClassVar[str] = "built"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    media_type: str
+    size_bytes: int
+    platform: str
+    builder: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """All content below this digest is in the registry, and the root was read back by digest."""
+
+    type: ClassVar[str] = "pushed"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The one digest that this SHA will ever have (law 2)."""
+
+    type: ClassVar[str] = "claimed"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    media_type: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureChecked:
+    """What the three places of signatures held for this digest."""
+
+    type: ClassVar[str] = "signature_checked"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    status: SignatureStatus
+    reason: SignatureReason
+    signer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """The SHA tag names the claimed digest; read back by tag and by digest. This is a release."""
+
+    type: ClassVar[str] = "tagged"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    short_tag: bool
+    write_once: WriteOnce
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A command ended with this error; `stage` says at which check or act."""
+
+    type: ClassVar[str] = "stopped"
+    sha: GitSha
+    repository: Repository
+    digest: Digest | None
+    environment: EnvironmentName | None
+    command: str
+    stage: str
+    code: str
+    message: str
+    expected: str
+    found: str
+
+    @classmethod
+    def by(
+        cls,
+        error: ImmutagError,
+        *,
+        sha: GitSha,
+        repository: Repository,
+        command: str,
+        stage: str,
+        digest: Digest | None = None,
+        environment: EnvironmentName | None = None,
+    ) -> Self:
+        return cls(
+            sha, repository, digest, environment, command, stage,
+            error.code, error.message, error.expected, error.found,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Deploying:
+    """A deployment has begun, under a lease: no act of it happens after `until`.
+
+    It restates what it found (`previous_*`, `held`, `quarantined`), so that a fold may begin here.
+    """
+
+    type: ClassVar[str] = "deploying"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    repository_type: RepositoryType
+    environment: EnvironmentName
+    target: str
+    command: str
+    automatic: bool
+    reason: str | None
+    previous_sha: GitSha | None
+    previous_digest: Digest | None
+    commits_ahead: int | None
+    signature_status: SignatureStatus
+    signature_reason: SignatureReason
+    held: bool
+    quarantined: tuple[GitSha, ...]
+    holder: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Healthy:
+    """The deployment's digest was seen running and healthy (`ok`), or could not be observed."""
+
+    type: ClassVar[str] = "healthy"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    environment: EnvironmentName
+    outcome: Outcome
+    running_digest: Digest | None
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RolledBack:
+    """A rollback's digest was seen running and healthy (`ok`), or could not be observed."""
+
+    type: ClassVar[str] = "rolled_back"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    environment: EnvironmentName
+    outcome: Outcome
+    previous_sha: GitSha | None
+    running_digest: Digest | None
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The new release did not become healthy; the previous one runs again."""
+
+    type: ClassVar[str] = "restored"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    environment: EnvironmentName
+    restored_sha: GitSha
+    restored_digest: Digest
+    running_digest: Digest | None
+    why: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The new release did not become healthy, and nothing could be restored."""
+
+    type: ClassVar[str] = "failed"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    environment: EnvironmentName
+    running_digest: Digest | None
+    why: str
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Automatic deployments stay away until a person lifts this. `quarantined` was left by a rollback."""
+
+    type: ClassVar[str] = "held"
+    repository: Repository
+    environment: EnvironmentName
+    reason: str
+    quarantined: GitSha | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasedHold:
+    """A person lifted the hold."""
+
+    type: ClassVar[str] = "released_hold"
+    repository: Repository
+    environment: EnvironmentName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What keeps this registry's tags from being written twice, as tried by `doctor --probe`."""
+
+    type: ClassVar[str] = "probed"
+    repository: Repository
+    write_once: WriteOnce
+
+
+Fact = (
+    Requested | Built | Pushed | Claimed | SignatureChecked | Tagged | Stopped
+    | Deploying | Healthy | RolledBack | Restored | Failed | Held | ReleasedHold | Probed
+)  # fmt: skip
+
+_KINDS: dict[str, type[Fact]] = {kind.type: kind for kind in typing.get_args(Fact)}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stream:
+    """The facts about one thing, numbered 1, 2, … within it."""
+
+    name: str
+
+    @classmethod
+    def release(cls, repository: Repository, sha: GitSha) -> Self:
+        return cls(f"release:{repository}:{sha}")
+
+    @classmethod
+    def environment(cls, canonical: Repository, environment: EnvironmentName) -> Self:
+        """Named by the canonical repository, so that many services can share a ledger."""
+        return cls(f"environment:{canonical}:{environment}")
+
+    @classmethod
+    def registry(cls, repository: Repository) -> Self:
+        return cls(f"registry:{repository}")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A fact in the ledger (DR-017). `time` is UTC, RFC 3339 with milliseconds; hashes are hex."""
+
+    sequence: int
+    stream: Stream
+    version: int
+    time: str
+    actor: str
+    previous: str
+    hash: str
+    fact: Fact
+
+
+def encode(fact: Fact) -> dict[str, Any]:
+    """The fact's JSON form: its field names, with values as their text."""
+    return {field.name: _plain(getattr(fact, field.name)) for field in fields(fact)}
+
+
+def decode(kind: str, document: Mapping[str, Any]) -> Fact:
+    """The fact back from its JSON form. Raises LedgerCorrupt for anything that `encode` never gave."""
+    cls = _KINDS.get(kind)
+    try:
+        if cls and set(document) == set(_parsers(cls)):
+            return cls(**{name: parse(document[name]) for name, parse in _parsers(cls).items()})
+        found = f"{kind} with the fields {', '.join(sorted(document))}"
+    except (ValueError, TypeError, ImmutagError) as error:
+        found = str(error)
+    raise LedgerCorrupt(
+        "an entry is not a fact",
+        expected=f"a fact of a known type: {', '.join(sorted(_KINDS))}",
+        found=shown(found),
+        remedy="immutag ledger verify",
+    )
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+@cache
+def _parsers(cls: type[Fact]) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {field.name: _parser(hints[field.name]) for field in fields(cls)}
+
+
+def _parser(hint: Any) -> Any:
+    """How a field of this type is read from JSON."""
+    if isinstance(hint, types.UnionType):
+        inner = _parser(next(part for part in hint.__args__ if part is not types.NoneType))
+        return lambda value: None if value is None else inner(value)
+    if typing.get_origin(hint) is tuple:
+        inner = _parser(hint.__args__[0])
+        return lambda value: tuple(inner(item) for item in value)
+    if hint is Repository:
+        return Repository.parse
+    if hint in (str, int, bool):
+        return lambda value: _exactly(hint, value)
+    return hint
+
+
+def _exactly(kind: type, value: object) -> object:
+    if type(value) is not kind:
+        raise ValueError(f"{value!r} is not {kind.__name__}")
+    return value

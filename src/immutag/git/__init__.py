@@ -1,0 +1,1 @@
+"""The user's own repository: which commit, which branch, and its exact bytes."""

@@ -1,0 +1,1 @@
+"""What a user does: one public function a module. They take values and adapters, and print nothing."""
