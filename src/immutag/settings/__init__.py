@@ -1,0 +1,37 @@
+"""The configuration: immutag.toml and the environment, as frozen values."""
+
+from immutag.settings.load import FILE_NAME, find, load
+from immutag.settings.model import (
+    BuildSettings,
+    CommandTarget,
+    ContainerTarget,
+    EnvironmentSettings,
+    ImageSettings,
+    LedgerSettings,
+    MetricsSettings,
+    Origin,
+    RegistrySettings,
+    Settings,
+    SignerIdentity,
+    TrustSettings,
+    Verification,
+)
+
+__all__ = [
+    "FILE_NAME",
+    "BuildSettings",
+    "CommandTarget",
+    "ContainerTarget",
+    "EnvironmentSettings",
+    "ImageSettings",
+    "LedgerSettings",
+    "MetricsSettings",
+    "Origin",
+    "RegistrySettings",
+    "Settings",
+    "SignerIdentity",
+    "TrustSettings",
+    "Verification",
+    "find",
+    "load",
+]

@@ -1,0 +1,148 @@
+"""The configuration as values: what the rest of the program gets instead of a TOML document."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from immutag.core.deployment import HealthCheck
+from immutag.core.values import EnvironmentName, Platform, Repository
+
+
+class Verification(Enum):
+    """Whether an unverified image may be deployed (DR-003)."""
+
+    SOFT = "soft"
+    MANDATORY = "mandatory"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSettings:
+    """`[image]`. `main` is the branch whose commits are canonical (DR-005)."""
+
+    repository: Repository
+    staging: Repository
+    main: str
+    short_tag: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSettings:
+    """`[build]`. `context` and `file` are relative to the configuration's folder, inside the commit."""
+
+    builder: str
+    context: Path
+    file: Path
+    args: Mapping[str, str]
+    platforms: tuple[Platform, ...]
+    timeout_s: float
+    builder_args: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """`[registry."host"]`. `plain_http` is on for loopback only, unless asked for."""
+
+    host: str
+    plain_http: bool
+    ca: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSettings:
+    """`[ledger]`. `path` is the SQLite file, absolute; `url` is what the configuration says."""
+
+    url: str
+    path: Path
+    accept_unshared: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SignerIdentity:
+    """A certificate identity that is trusted, as one issuer vouches for it."""
+
+    issuer: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrustSettings:
+    """`[trust]` (DR-003)."""
+
+    verification: Verification
+    key: Path | None
+    public_keys: tuple[Path, ...]
+    identities: tuple[SignerIdentity, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """`[metrics]`: off unless asked for (DR-010)."""
+
+    enabled: bool
+    textfile: Path | None
+    pushgateway: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerTarget:
+    """An environment that is one container of an engine on this machine. No `container`: a derived name."""
+
+    engine: str
+    container: str | None
+    network: str | None
+    ports: tuple[str, ...]
+    env: Mapping[str, str]
+    volumes: tuple[str, ...]
+    command: tuple[str, ...]
+    engine_args: tuple[str, ...]
+    run_args: tuple[str, ...]
+    stop_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommandTarget:
+    """An environment that the team's own programs change and observe. No `observe`: never `ok`."""
+
+    apply: tuple[str, ...]
+    observe: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentSettings:
+    """`[environments.NAME]`. `timeout_s` bounds each act on the target."""
+
+    name: EnvironmentName
+    target: ContainerTarget | CommandTarget
+    production: bool
+    irreversible: tuple[str, ...]
+    health: HealthCheck | None
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One key, its value as it was written, and where it came from: a file, a variable, or `default`."""
+
+    key: str
+    value: object
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that immutag.toml and the environment say. `root` is the folder that paths start from."""
+
+    file: Path
+    image: ImageSettings
+    build: BuildSettings
+    registries: Mapping[str, RegistrySettings]
+    ledger: LedgerSettings
+    trust: TrustSettings
+    metrics: MetricsSettings
+    environments: Mapping[EnvironmentName, EnvironmentSettings]
+    origins: tuple[Origin, ...]
+
+    @property
+    def root(self) -> Path:
+        return self.file.parent

@@ -1,0 +1,150 @@
+"""The sections that every configuration has: keys, kinds and defaults, one function each."""
+
+import re
+
+from immutag.core.errors import ConfigInvalid, PolicyViolation
+from immutag.core.values import Repository, shown
+from immutag.settings import kinds
+from immutag.settings.model import (
+    BuildSettings,
+    ImageSettings,
+    LedgerSettings,
+    MetricsSettings,
+    RegistrySettings,
+    SignerIdentity,
+    TrustSettings,
+    Verification,
+)
+from immutag.settings.section import Section, Source, read_tables
+
+BUILDERS = ("auto", "docker", "buildah", "podman")
+
+
+def read_image(source: Source, table: dict[str, object]) -> ImageSettings:
+    section = Section(source, ("image",), table, ("repository", "staging", "main", "short_tag"))
+    repository = section.required("repository", kinds.REPOSITORY, '"ghcr.io/owner/api"')
+    staging = section.get("staging", kinds.REPOSITORY, f"{repository}-staging")
+    if staging == repository:
+        expected = "a repository of its own: what is in the canonical one may go to production (DR-005)"
+        raise section.where("staging").wrong(expected, str(staging))
+    return ImageSettings(
+        repository=repository,
+        staging=staging,
+        main=section.get("main", kinds.TEXT, "main"),
+        short_tag=section.get("short_tag", kinds.FLAG, False),
+    )
+
+
+def read_build(source: Source, table: dict[str, object]) -> BuildSettings:
+    keys = ("builder", "context", "file", "args", "platforms", "timeout", "builder_args")
+    for key in table:
+        if key.startswith("cache"):
+            raise _cache(f"build.{key}", str(source.file))
+    section = Section(source, ("build",), table, keys)
+    extra = section.get("builder_args", kinds.WORDS, [])
+    for word in extra:
+        if word.startswith(("--cache", "--layers", "--no-cache")):
+            raise _cache(shown(word), section.where("builder_args").source)
+    return BuildSettings(
+        builder=section.get("builder", kinds.one_of(*BUILDERS), "auto"),
+        context=section.get("context", kinds.INSIDE, "."),
+        file=section.get("file", kinds.INSIDE, "Dockerfile"),
+        args=section.get("args", kinds.TEXTS, {}),
+        platforms=section.get("platforms", kinds.PLATFORMS, ["linux/amd64"]),
+        timeout_s=section.get("timeout", kinds.SECONDS, 600),
+        builder_args=extra,
+    )
+
+
+def _cache(key: str, source: str) -> PolicyViolation:
+    return PolicyViolation(
+        "a configuration that asks for a cache",
+        expected="builds without any cache, in or out (DR-002)",
+        found=f"{key} in {source}",
+        remedy=f"remove it from {source}",
+    )
+
+
+def read_registries(
+    source: Source, table: dict[str, object], image: ImageSettings
+) -> dict[str, RegistrySettings]:
+    """Those that the file names, and those of the two repositories."""
+    named = read_tables(source, ("registry",), table)
+    hosts = dict.fromkeys((*named, image.repository.host, image.staging.host))
+    return {host: _registry(source, host, named.get(host, {})) for host in hosts}
+
+
+def _registry(source: Source, host: str, table: dict[str, object]) -> RegistrySettings:
+    section = Section(source, ("registry", host), table, ("plain_http", "ca"))
+    try:
+        Repository(host, "any")
+    except ConfigInvalid:
+        where = kinds.Where("registry", str(source.file), source.file.parent)
+        raise where.wrong("a table for each registry's host[:port]", host) from None
+    return RegistrySettings(
+        host=host,
+        plain_http=section.get("plain_http", kinds.FLAG, is_loopback(host)),
+        ca=section.optional("ca", kinds.PATH),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host[:port]` is this machine."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+    return name in ("localhost", "[::1]") or re.fullmatch(r"127(?:\.\d{1,3}){3}", name) is not None
+
+
+def read_ledger(source: Source, table: dict[str, object]) -> LedgerSettings:
+    section = Section(source, ("ledger",), table, ("url", "accept_unshared"))
+    url = section.get("url", kinds.TEXT, "sqlite:.immutag/ledger.db")
+    where = section.where("url")
+    scheme, _, path = url.partition(":")
+    if scheme in ("postgresql", "postgres") or scheme.startswith("git+"):
+        raise where.wrong("sqlite:PATH: PostgreSQL and git ledgers are not in this version", f"{scheme}:…")
+    if scheme != "sqlite" or not path or (path.startswith("//") and not path.startswith("///")):
+        raise where.wrong("sqlite:PATH, e.g. sqlite:.immutag/ledger.db", f"{scheme}:…")
+    return LedgerSettings(
+        url=url,
+        path=kinds.PATH.parse(path, where),
+        accept_unshared=section.get("accept_unshared", kinds.FLAG, False),
+    )
+
+
+def read_trust(source: Source, table: dict[str, object]) -> TrustSettings:
+    section = Section(source, ("trust",), table, ("verification", "key", "public_keys", "identities"))
+    word = section.get("verification", kinds.TEXT, "soft")
+    if word == "auto":
+        expected = "soft or mandatory: auto is not in this version"
+        raise section.where("verification").wrong(expected, word)
+    if word not in {member.value for member in Verification}:
+        raise section.where("verification").wrong("soft or mandatory", word)
+    identities = section.get("identities", kinds.TABLES, [])
+    found_in = section.where("identities").source
+    return TrustSettings(
+        verification=Verification(word),
+        key=section.optional("key", kinds.PATH),
+        public_keys=section.get("public_keys", kinds.PATHS, []),
+        identities=tuple(_identity(index, table, found_in) for index, table in enumerate(identities)),
+    )
+
+
+def _identity(index: int, table: dict[str, object], found_in: str) -> SignerIdentity:
+    expected = '{ issuer = "https://…", subject = "…" }, and nothing else'
+    issuer, subject = table.get("issuer"), table.get("subject")
+    if len(table) == 2 and isinstance(issuer, str) and isinstance(subject, str) and issuer and subject:
+        return SignerIdentity(issuer, subject)
+    raise ConfigInvalid(
+        f"trust.identities.{index} cannot be used",
+        expected=expected,
+        found=f"the keys {', '.join(map(shown, table)) or 'none'} in {found_in}",
+        remedy=f"correct trust.identities in {found_in}",
+    )
+
+
+def read_metrics(source: Source, table: dict[str, object]) -> MetricsSettings:
+    section = Section(source, ("metrics",), table, ("enabled", "textfile", "pushgateway"))
+    return MetricsSettings(
+        enabled=section.get("enabled", kinds.FLAG, False),
+        textfile=section.optional("textfile", kinds.PATH),
+        pushgateway=section.optional("pushgateway", kinds.HTTP_URL),
+    )
