@@ -1,0 +1,25 @@
+"""What every test gets: an environment without CI and the tester's own settings, and the parts by name."""
+
+import os
+
+import pytest
+
+pytest_plugins = [
+    "tests.parts.registries",
+    "tests.parts.peers",
+    "tests.parts.checkouts",
+    "tests.parts.engines",
+    "tests.parts.pushgateway",
+]
+
+_OURS = ("IMMUTAG_", "GITHUB_", "GIT_", "DOCKER_", "BUILDAH_", "CONTAINERS_")
+_NAMES = ("CI", "IMAGE_SHA", "REGISTRY_AUTH_FILE", "NO_COLOR", "SOURCE_DATE_EPOCH")
+_KEPT = ("GIT_SSL_CAINFO",)
+
+
+@pytest.fixture(autouse=True)
+def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test says itself that it runs in CI, with credentials, or with an engine elsewhere."""
+    for name in list(os.environ):
+        if name not in _KEPT and (name in _NAMES or name.startswith(_OURS)):
+            monkeypatch.delenv(name)
