@@ -43,20 +43,36 @@ static_busybox() {
 }
 
 install_packages() {
-    local as_root=()
+    local as_root=() command="apt-get install --no-install-recommends $*"
     if ! command -v apt-get >/dev/null; then
-        echo "this needs the programs of these Debian packages, and here is no apt-get: $*" >&2
+        echo "missing programs, and here is no apt-get; these Debian packages hold them: $*" >&2
         return 1
     fi
     if [ "$(id -u)" -ne 0 ]; then
-        if ! command -v sudo >/dev/null || ! sudo -n true 2>/dev/null && [ ! -t 0 ]; then
-            echo "missing packages; as root, run: apt-get install --no-install-recommends $*" >&2
+        as_root=(sudo)
+        # sudo may ask for a password only where somebody can answer.
+        if ! command -v sudo >/dev/null || { ! [ -t 0 ] && ! sudo -n true 2>/dev/null; }; then
+            echo "missing packages; run this as root, then again: $command" >&2
             return 1
         fi
-        as_root=(sudo)
     fi
     echo "installing from the system's packages: $*"
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" \
-        </dev/null >/dev/null
+    "${as_root[@]}" apt-get update -qq </dev/null
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" </dev/null >/dev/null
+    stop_services "$@"
+}
+
+# Debian starts a package's server at once. We start our own, on loopback, and end them.
+stop_services() {
+    local package
+    [ -d /run/systemd/system ] || return 0
+    for package in "$@"; do
+        case $package in
+            docker-registry | prometheus-pushgateway)
+                echo "stopping the service that the package $package started"
+                "${as_root[@]}" systemctl disable --quiet --now "$package" || true
+                ;;
+        esac
+    done
 }

@@ -1,15 +1,12 @@
 """Container engines with their own storage: nothing of the machine's own engine is seen or touched."""
 
-import json
-import os
-import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from scripts.containers import engine_environment, remove_storage
 from tests.parts.peers import Peer
 from tests.parts.processes import server
 from tests.parts.programs import program
@@ -29,49 +26,14 @@ class Docker(Peer):
 
 @pytest.fixture(scope="session")
 def podman() -> Iterator[Podman]:
-    """podman with runc, host network and bounded limits: what works in a container too."""
+    """podman with host network, and with whatever else it needs to run on this machine."""
     root = Path(tempfile.mkdtemp(prefix="immutag-podman-"))  # a short path: sockets live below it
-    engine = Podman(program("podman"), containers_env(root))
     try:
+        engine = Podman(program("podman"), engine_environment(root, Path(program("busybox"))))
         yield engine
         engine("rm", "--all", "--force", "--time", "0")
     finally:
         remove_storage(root)
-
-
-def containers_env(root: Path) -> dict[str, str]:
-    """Settings files for podman and buildah below `root`, and the variables that name them."""
-    (root / "containers.conf").write_text(
-        "[containers]\n"
-        'netns = "host"\n'
-        'default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n'
-        "[engine]\n"
-        'runtime = "runc"\n'
-        'cgroup_manager = "cgroupfs"\n'
-        'events_logger = "file"\n'
-    )
-    (root / "storage.conf").write_text(
-        "[storage]\n"
-        'driver = "vfs"\n'
-        f"graphroot = {json.dumps(str(root / 'root'))}\n"
-        f"runroot = {json.dumps(str(root / 'run'))}\n"
-    )
-    (root / "registries.conf").write_text("unqualified-search-registries = []\n")
-    return {
-        "CONTAINERS_CONF": str(root / "containers.conf"),
-        "CONTAINERS_STORAGE_CONF": str(root / "storage.conf"),
-        "CONTAINERS_REGISTRIES_CONF": str(root / "registries.conf"),
-        "BUILDAH_ISOLATION": "chroot",
-        "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
-    }
-
-
-def remove_storage(root: Path) -> None:
-    """Delete an engine's folder, and first unmount what the engine left mounted below it."""
-    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for path in sorted((m for m in mounted if m.startswith(f"{root}/")), reverse=True):
-        subprocess.run([program("umount"), path], check=True, timeout=30)
-    shutil.rmtree(root)
 
 
 @pytest.fixture(scope="session")
