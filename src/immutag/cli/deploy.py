@@ -1,0 +1,33 @@
+"""`immutag deploy`: check → verify → run by digest → healthy or restored."""
+
+import argparse
+
+from immutag.cli import DONE
+from immutag.cli.cards import deploy_card, plan_card
+from immutag.cli.output import show
+from immutag.cli.parser import environment_option
+from immutag.cli.session import coloured, logged, open_project
+from immutag.cli.sha import required, sha_option
+from immutag.core.values import EnvironmentName
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    sha_option(parser, "the release to run, a full SHA; nothing else selects what runs")
+    environment_option(parser)
+    parser.add_argument(
+        "--automatic", action="store_true", help="no person asked for this: respect a hold (CI)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print what would happen, and change nothing")
+
+
+def run(options: argparse.Namespace) -> int:
+    sha, environment = required(options), EnvironmentName(options.environment)
+    with open_project(options) as project:
+        if options.dry_run:
+            plan = project.plan(sha, environment, options.automatic)
+            show(options, plan, lambda: plan_card(plan, coloured=coloured(options)))
+            return DONE
+        with logged(options, project):
+            record = project.deploy(sha, environment, options.automatic)
+    show(options, record, lambda: deploy_card(record, coloured=coloured(options)))
+    return DONE

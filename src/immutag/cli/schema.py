@@ -1,0 +1,27 @@
+"""`immutag schema`: the JSON Schemas of everything that programs read. Works without a configuration."""
+
+import argparse
+from pathlib import Path
+
+import immutag
+from immutag.cli import DONE
+from immutag.cli.output import show, write_result
+
+_FOLDER = Path(immutag.__file__).parent / "schemas"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", choices=names(), metavar="NAME", help=" · ".join(names()))
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.name is None:
+        show(options, names(), lambda: "\n".join(names()))
+    else:
+        write_result((_FOLDER / f"{options.name}.json").read_text().rstrip())
+    return DONE
+
+
+def names() -> list[str]:
+    """The schemas that are shipped."""
+    return sorted(file.stem for file in _FOLDER.glob("*.json"))

@@ -1,0 +1,61 @@
+"""One command's use of the project: opened with the global options, its log line written at the end."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from immutag.cli.output import clean, colours, write_error, write_json
+from immutag.cli.report import open_report
+
+if TYPE_CHECKING:
+    from immutag.project import Project
+
+
+def directory(options: argparse.Namespace) -> Path:
+    """The folder that the command starts from."""
+    return Path(options.directory)
+
+
+@contextmanager
+def open_project(options: argparse.Namespace) -> Iterator["Project"]:
+    """The project of this folder. Raises ConfigInvalid."""
+    from immutag.project import Project
+
+    config = Path(options.config) if options.config else None
+    with (
+        open_report(options) as report,
+        Project.open(directory(options), config, os.environ, report) as project,
+    ):
+        yield project
+
+
+@contextmanager
+def logged(options: argparse.Namespace, project: "Project") -> Iterator[None]:
+    """Write the phase's record to standard error however it ends: a failure is logged as well."""
+    try:
+        yield
+    finally:
+        if project.last_record is not None:
+            _log(options, project.last_record)
+
+
+def coloured(options: argparse.Namespace) -> bool:
+    """Whether standard output takes colours."""
+    return colours(options, sys.stdout)
+
+
+def _log(options: argparse.Namespace, record: Mapping[str, object]) -> None:
+    if options.log_format == "json":
+        write_error(write_json(record))
+    elif options.loudness >= 0:
+        known = (f"{name}={_value(value)}" for name, value in record.items() if value is not None)
+        write_error("· " + " ".join(known))
+
+
+def _value(value: object) -> str:
+    text = clean(str(value)).replace("\n", " ")
+    return f'"{text}"' if " " in text else text

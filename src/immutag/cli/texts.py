@@ -1,0 +1,25 @@
+"""The things that reading commands are asked about: several at once, or `-` for standard input."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+
+def texts_argument(parser: argparse.ArgumentParser, metavar: str, kinds: str) -> None:
+    """One or more texts; `-` reads them from standard input."""
+    parser.add_argument(
+        "texts", nargs="+", metavar=metavar, help=f"{kinds}; - reads them from standard input"
+    )
+
+
+def read_texts(options: argparse.Namespace) -> list[str]:
+    """The texts in their order, standard input's words in the place of `-`."""
+    found: list[str] = []
+    for text in options.texts:
+        found += sys.stdin.read().split() if text == "-" else [text]
+    return found
+
+
+def document(options: argparse.Namespace, results: Sequence[object]) -> object:
+    """One object for one text on the command line, a list otherwise."""
+    return results[0] if len(options.texts) == 1 and options.texts != ["-"] else list(results)
