@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from immutag.core.facts import Entry, Fact, Stream
+from immutag.core.values import Digest, EnvironmentName
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class Ledger(Protocol):
     def append(self, stream: Stream, fact: Fact, *, after: int) -> Entry:
         """Append as version `after + 1` of the stream: claim, lease and hold are all this.
 
-        Raises LedgerConflict if the stream has moved on, LedgerCorrupt if the tail is damaged.
+        It is there for good when this returns. Raises LedgerConflict if the stream has moved on,
+        LedgerCorrupt if the tail is damaged or the stream is shorter than `after`.
         """
         ...
 
@@ -32,8 +34,24 @@ class Ledger(Protocol):
         """The stream's entries, oldest first; only its newest `last` ones if given."""
         ...
 
-    def streams(self, prefix: str) -> Sequence[Stream]:
+    def streams(self, prefix: str, *, limit: int | None = None) -> Sequence[Stream]:
         """The streams whose names begin so, the one with the newest entry first."""
+        ...
+
+    def recent(
+        self,
+        limit: int | None = None,
+        *,
+        kind: type[Fact] | None = None,
+        environment: EnvironmentName | None = None,
+    ) -> Sequence[Entry]:
+        """The newest entries, newest first: all, of one kind of fact, of an environment."""
+        ...
+
+    def about(
+        self, *, sha: str | None = None, digest: Digest | None = None, limit: int | None = None
+    ) -> Sequence[Entry]:
+        """The entries about a commit (a full SHA, or how one begins) or a digest, newest first."""
         ...
 
     def entries(self, *, after: int = 0) -> Iterator[Entry]:
@@ -42,4 +60,15 @@ class Ledger(Protocol):
 
     def head(self) -> Checkpoint:
         """Where the ledger ends now."""
+        ...
+
+    def verify(self, against: Checkpoint | None = None) -> Checkpoint:
+        """Walk all of it; it must go on from `against`, a head that was known to be right.
+
+        Raises LedgerCorrupt, naming the first bad entry.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files and connections; the next use opens them again."""
         ...

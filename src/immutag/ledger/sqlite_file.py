@@ -1,0 +1,204 @@
+"""The SQLite file itself: made by whoever comes first, opened, read in pages, written in transactions."""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from immutag.core.errors import ConfigInvalid
+from immutag.ledger.sqlite_errors import damaged, in_words, patiently
+
+APPLICATION = 0x696D7467
+LAYOUT = 1
+TABLES = (
+    """CREATE TABLE entries (
+  sequence INTEGER PRIMARY KEY,
+  text TEXT NOT NULL,
+  hash TEXT NOT NULL,
+  stream TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  time TEXT NOT NULL,
+  environment TEXT,
+  repository TEXT,
+  sha TEXT,
+  digest TEXT
+)""",
+    "CREATE UNIQUE INDEX entries_by_stream ON entries (stream, version)",
+    "CREATE INDEX entries_by_type ON entries (type)",
+    "CREATE INDEX entries_by_environment ON entries (environment)",
+    "CREATE INDEX entries_by_sha ON entries (sha)",
+    "CREATE INDEX entries_by_digest ON entries (digest)",
+    """CREATE TRIGGER entries_stay BEFORE DELETE ON entries
+BEGIN SELECT RAISE(ABORT, 'an entry is never removed'); END""",
+    """CREATE TRIGGER entries_do_not_change BEFORE UPDATE ON entries
+BEGIN SELECT RAISE(ABORT, 'an entry never changes'); END""",
+)
+Row = tuple[Any, ...]
+Values = Sequence[Any] | Mapping[str, Any]
+
+
+class SqliteFile:
+    """One connection, opened when first used, for one thread at a time. A file that is not there has no
+    rows; the first transaction makes it. Raises what `in_words` says."""
+
+    def __init__(self, path: Path, *, timeout_s: float) -> None:
+        self.path = path
+        self._timeout_s = timeout_s
+        self._connection: sqlite3.Connection | None = None
+        self._lock = Lock()
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection:
+                self._connection.close()
+                self._connection = None
+
+    def read(self, sql: str, values: Values = ()) -> list[Row]:
+        """All rows of a query."""
+        with self._lock, in_words(self.path):
+            connection = self._open()
+            if connection is None:
+                return []
+            return patiently(lambda: connection.execute(sql, values).fetchall(), timeout_s=self._timeout_s)
+
+    def page(self, sql: str, values: Values = ()) -> list[Row]:
+        """The rows of a query as far as they can be read; an error only if that is none."""
+        rows: list[Row] = []
+        with self._lock, in_words(self.path):
+            connection = self._open()
+            if connection is None:
+                return rows
+            cursor = patiently(lambda: connection.execute(sql, values), timeout_s=self._timeout_s)
+            try:
+                while row := cursor.fetchone():
+                    rows.append(row)
+            except sqlite3.DatabaseError:
+                if not rows:
+                    raise
+        return rows
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Alone with the file; on the disk when it ends, or undone."""
+        with self._lock, in_words(self.path):
+            connection = self._open() or self._create()
+            patiently(lambda: connection.execute("BEGIN IMMEDIATE"), timeout_s=self._timeout_s)
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def require_sound(self) -> None:
+        """SQLite's own check, indexes included, and that tables and triggers are those we made.
+
+        Raises LedgerCorrupt.
+        """
+        for (problem,) in self.read("PRAGMA integrity_check(1)"):
+            if problem != "ok":
+                raise damaged(self.path, problem)
+        found = {sql for (sql,) in self.read("SELECT sql FROM sqlite_master")}
+        if found and found != set(TABLES):
+            other = min(found ^ set(TABLES))
+            raise damaged(self.path, f"tables or triggers are not as made: {' '.join(other.split())}")
+
+    def _open(self) -> sqlite3.Connection | None:
+        """The connection, or `None` while there is no ledger in the file."""
+        if self._connection is None and self.path.exists():
+            connection = _connect(self.path, self._timeout_s)
+            try:
+                ready = patiently(lambda: _is_ledger(connection, self.path), timeout_s=self._timeout_s)
+                self._connection = connection if ready else None
+            finally:
+                if self._connection is None:
+                    connection.close()
+        return self._connection
+
+    def _create(self) -> sqlite3.Connection:
+        """Make the folder, the file and the tables, or find that somebody else just did."""
+        _make_folder(self.path.parent)
+        connection = _connect(self.path, self._timeout_s)
+        try:
+            patiently(lambda: _make_tables(connection, self.path), timeout_s=self._timeout_s)
+            self._connection = connection
+        finally:
+            if self._connection is None:
+                connection.close()
+        return connection
+
+
+def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
+    """Without Python's own transactions. Bytes that are not UTF-8 are kept, so that the hash shows them."""
+    name, uri = os.fspath(path.absolute()), False
+    if _is_left_over(path):
+        from urllib.parse import quote
+
+        name, uri = f"file:{quote(name)}?immutable=1", True
+    connection = sqlite3.connect(
+        name, uri=uri, timeout=timeout_s, isolation_level=None, check_same_thread=False
+    )
+    connection.text_factory = lambda raw: raw.decode(errors="surrogateescape")
+    return connection
+
+
+def _is_left_over(path: Path) -> bool:
+    """In a folder that we cannot write to, and nobody writes to it now: SQLite would want to make a WAL
+    beside it even to read."""
+    if not path.exists() or os.access(path.parent, os.W_OK):
+        return False
+    return not path.with_name(path.name + "-wal").exists()
+
+
+def _is_ledger(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the tables are there. An empty file is a ledger that somebody is about to make."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (layout,) = connection.execute("PRAGMA user_version").fetchone()
+    if application == APPLICATION and layout == LAYOUT:
+        connection.execute("PRAGMA synchronous = FULL")
+        return True
+    if application == APPLICATION:
+        raise ConfigInvalid(
+            "another version of immutag made this ledger",
+            expected=f"layout {LAYOUT} in {path}",
+            found=f"layout {layout}",
+            remedy="use the newest immutag",
+        )
+    if application or layout or connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+        raise damaged(path, "a database that is no ledger")
+    return False
+
+
+def _make_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """All tables at once, unless they are there. Killed anywhere in here, the next one makes them."""
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if not _is_ledger(connection, path):
+            for statement in TABLES:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {LAYOUT}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _make_folder(folder: Path) -> None:
+    """The name of a new folder must survive a power loss as the claim in it does, so its parent is synced."""
+    if folder.is_dir():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
