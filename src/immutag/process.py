@@ -6,8 +6,8 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, cast
@@ -16,7 +16,7 @@ _KEEP_BYTES = 16 * 1024 * 1024
 _BLOCK_BYTES = 64 * 1024
 _GRACE_S = 5.0  # between asking a process group to end and ending it
 _LINGER_S = 0.2  # for what a program's orphans still say after its own end
-_POLL_S = 0.01
+_POLL_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,17 @@ def run(
     log: BinaryIO | None = None,
     line: Callable[[str], None] | None = None,
 ) -> Finished:
-    """Run a program to its end. `env` is added to ours, `without` is left out of it; `log` and `line` get its output as it comes.
+    """Run a program to its end; `log` and `line` get its output as it comes.
 
-    The program leads a process group of its own, which is ended when time is up and when we are
-    interrupted. What a program that ended by itself left in the background is left alone, and not
-    waited for. Raises FileNotFoundError if there is no such program.
+    Its environment is ours, without the names in `without`, and with `env`. The program leads a process
+    group of its own, which is ended when time is up and when we are interrupted. What a program that
+    ended by itself left in the background is left alone, and not waited for. Raises FileNotFoundError
+    if there is no such program.
     """
     program = subprocess.Popen(
         list(argv),
         cwd=cwd,
-        env={**{k: v for k, v in os.environ.items() if k not in without}, **(env or {})},
+        env=_environment(env, without),
         stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -89,6 +90,42 @@ def run(
             if stream:
                 stream.close()
     return Finished(tuple(argv), status, out.close(), err.close(), timed_out, complete=not out.dropped)
+
+
+@contextmanager
+def talk(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    without: Collection[str] = (),
+) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Run a program that answers: its standard input and output, for as long as the block lasts.
+
+    It is ended with the block, and what it says on standard error is dropped.
+    """
+    program = subprocess.Popen(
+        list(argv),
+        cwd=cwd,
+        env=_environment(env, without),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    ask, answer = cast(BinaryIO, _pipe(program.stdin)), cast(BinaryIO, _pipe(program.stdout))
+    try:
+        with answer:
+            yield ask, answer
+    finally:
+        with suppress(BrokenPipeError):
+            ask.close()
+        end(program)
+
+
+def _environment(more: Mapping[str, str] | None, without: Collection[str]) -> dict[str, str]:
+    ours = {name: value for name, value in os.environ.items() if name not in without}
+    return {**ours, **(more or {})}
 
 
 class _Output:

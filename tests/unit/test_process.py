@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,33 @@ def test_environment_is_added_to_ours(tmp_path: Path) -> None:
         ["sh", "-c", "echo $HOME/$MORE; pwd"], env={"MORE": "m"}, cwd=tmp_path, timeout_s=SOON_S
     )
     assert done.text.splitlines() == [f"{os.environ['HOME']}/m", str(tmp_path)]
+
+
+def test_a_variable_may_be_taken_out_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", "/elsewhere")
+    assert (
+        process.run(["sh", "-c", "echo ${GIT_DIR-none}"], without={"GIT_DIR"}, timeout_s=SOON_S).text
+        == "none"
+    )
+
+
+@pytest.mark.parametrize("interruption", [None, KeyboardInterrupt])
+def test_a_program_that_answers_is_ended_with_the_block(interruption: type[BaseException] | None) -> None:
+    with (
+        pytest.raises(interruption) if interruption else nullcontext(),
+        process.talk(["sh", "-c", "echo $$; while read word; do echo got $word; done; sleep 60"]) as (
+            ask,
+            answer,
+        ),
+    ):
+        pid = int(answer.readline())
+        for word in (b"one", b"two"):
+            ask.write(word + b"\n")
+            ask.flush()
+            assert answer.readline() == b"got " + word + b"\n"
+        if interruption:
+            raise interruption
+    assert _gone(pid)
 
 
 def test_lines_of_the_two_outputs_are_never_mixed() -> None:
