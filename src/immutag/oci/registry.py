@@ -1,0 +1,276 @@
+"""A registry's repository as a `Store` (distribution-spec v1.1): thin, and it believes nothing (DR-007).
+
+Digests are of the bytes received; `Docker-Content-Digest` is a hint that nobody here needs. A redirect, a
+header or a list from a registry can cost a little time, never memory, credentials or a wrong answer.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import BinaryIO
+from urllib.parse import urlencode
+
+from immutag.core.errors import ImmutagError, MissingTag, RegistryAuth, RegistryError, RegistryUnavailable
+from immutag.core.values import Digest, GitSha, Repository, ShortTag
+from immutag.oci import INDEXES, MANIFEST_LIMIT_BYTES, MANIFESTS, Descriptor, download
+from immutag.oci.auth import Credentials
+from immutag.oci.content import checked, digest_of, mismatch
+from immutag.oci.fanout import for_each
+from immutag.oci.http import Http, Response
+from immutag.oci.kind import media_type_of
+from immutag.oci.listing import document, pages
+from immutag.oci.network import host_of, is_loopback
+from immutag.oci.refusal import ERROR_LIMIT_BYTES, pushing, refusal
+from immutag.oci.session import LIMITS, Limits, Session
+from immutag.oci.upload import Upload
+
+Found = Descriptor | None | ImmutagError
+_ACCEPT = {"Accept": ", ".join(sorted(MANIFESTS | INDEXES))}
+_STANDARD_TAG = re.compile(r"sha256-[0-9a-f]{64}(?:\.sig|\.att|\.sbom)?|sha512-[0-9a-f]{64,128}")
+_WORKERS = 8
+_DOCKER_HUB = ("docker.io", "index.docker.io")
+
+
+class Registry:
+    """One repository, for all threads. Whatever it raises is from `core.errors`."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        http: Http,
+        credentials: Callable[[], Credentials | None] | None = None,
+        plain_http: bool | None = None,
+        push_timeout_s: float = 3600.0,
+        limits: Limits = LIMITS,
+    ) -> None:
+        self.repository = repository
+        host, self._path = _api(repository)
+        plain = is_loopback(host_of(host)) if plain_http is None else plain_http
+        self._session = Session(
+            f"{'http' if plain else 'https'}://{host}", http=http, credentials=credentials, limits=limits
+        )
+        self._push_timeout_s = push_timeout_s
+        self._reading = f"repository:{self._path}:pull"
+        self._writing = f"repository:{self._path}:pull,push"
+        self._last: tuple[Digest, bytes] | None = None
+
+    @property
+    def requests(self) -> int:
+        """How many HTTP requests were made, those for tokens and redirects included."""
+        return self._session.requests
+
+    # --- reading
+
+    def resolve(self, tag: GitSha | ShortTag) -> Descriptor | None:
+        """The manifest behind a tag, or `None` if the registry says that there is none."""
+        found = self._manifest_at(str(tag))
+        return found[0] if found else None
+
+    def resolve_many(self, tags: Sequence[GitSha | ShortTag]) -> list[Found]:
+        """Each tag's answer, in the order of the tags; an error is one of the answers."""
+        found: list[Found] = [None] * len(tags)
+
+        def resolve(at: int, _: object) -> None:
+            try:
+                found[at] = self.resolve(tags[at])
+            except ImmutagError as error:
+                found[at] = error
+
+        for_each(resolve, range(len(tags)), workers=_WORKERS)
+        return found
+
+    def describe(self, digest: Digest) -> Descriptor | None:
+        """The manifest with this digest, its bytes read and hashed. Raises DigestMismatch."""
+        found = self._manifest_at(str(digest), algorithm=digest.algorithm)
+        if found is None:
+            return None
+        content, text = found
+        if content.digest != digest:
+            raise mismatch(content, str(digest), str(content.digest))
+        self._last = digest, text
+        return content
+
+    def manifest(self, content: Descriptor) -> bytes:
+        """A manifest's bytes, hashed. Raises DigestMismatch, MissingTag if the registry lacks it."""
+        found = self._manifest_at(str(content.digest), algorithm=content.digest.algorithm)
+        if found is None:
+            raise download.gone(f"{self.repository}@{content.digest}")
+        text = b"".join(checked([found[1]], content))
+        self._last = content.digest, text
+        return text
+
+    def standard_manifest(self, tag: str) -> tuple[Descriptor, bytes] | None:
+        """What lies behind one of the tags that standards define beside an image: `sha256-<hex>[.sig]`."""
+        if not _STANDARD_TAG.fullmatch(tag):
+            raise ValueError("not a tag of cosign's or of the referrers' fallback")
+        return self._manifest_at(tag)
+
+    def exists(self, content: Descriptor) -> bool:
+        kind = "manifests" if content.is_manifest else "blobs"
+        answer = self._call(
+            "HEAD",
+            f"/v2/{self._path}/{kind}/{content.digest}",
+            scope=self._reading,
+            headers=_ACCEPT if content.is_manifest else {},
+            limit_bytes=0,
+        )
+        if answer.status in (200, 404):
+            return answer.status == 200
+        raise self.refused(f"say whether it has {content.digest}", answer)
+
+    @contextmanager
+    def fetch(self, content: Descriptor) -> Iterator[Iterator[bytes]]:
+        """The content in blocks, checked while it streams. Raises DigestMismatch, MissingTag."""
+        if content.is_manifest:
+            yield iter((self.manifest(content),))
+            return
+        with closing(download.blob(self._session, self._path, content, scope=self._reading)) as blocks:
+            yield checked(blocks, content)
+
+    def tags(self) -> list[str]:
+        """Every tag, as the registry names it: foreign text. Empty if it knows no such repository."""
+        found: list[str] = []
+        for page in pages(self.get, f"/v2/{self._path}/tags/list?n=1000"):
+            if page.status == 404:
+                break
+            if page.status != 200:
+                raise self.refused("list its tags", page)
+            names = document(page).get("tags")
+            found.extend(name for name in names or () if isinstance(name, str))
+        return found
+
+    def referrers_page(self, subject: Digest) -> str:
+        """Where the referrers API has its list of this repository."""
+        return f"/v2/{self._path}/referrers/{subject}"
+
+    def get(self, url: str) -> Response:
+        """A small document of this repository, whatever the status."""
+        return self._call("GET", url, scope=self._reading, limit_bytes=MANIFEST_LIMIT_BYTES)
+
+    def ping(self) -> None:
+        """Whether the registry is there and lets us in. Raises RegistryAuth, RegistryUnavailable."""
+        answer = self._call("GET", "/v2/", scope="", limit_bytes=ERROR_LIMIT_BYTES)
+        if answer.status != 200:
+            raise self.refused("let us in", answer)
+
+    # --- writing
+
+    def push(self, content: Descriptor, source: BinaryIO) -> None:
+        """Put the content there by its digest. Raises PushFailure, RegistryAuth, DigestMismatch."""
+        with pushing():
+            if content.is_manifest:
+                text = b"".join(checked([source.read(MANIFEST_LIMIT_BYTES + 1)], content))
+                self._put_by_digest(content, text)
+                self._last = content.digest, text
+            elif not self.exists(content):
+                deadline = time.monotonic() + self._push_timeout_s
+                Upload(
+                    self._session, self._path, content, source, scope=self._writing, deadline=deadline
+                ).run()
+
+    def mount(self, content: Descriptor, origin: Repository) -> bool:
+        """Take a blob over from another repository of this registry; `False` if the registry would not."""
+        if origin.host != self.repository.host or content.is_manifest:
+            return False
+        _, path = _api(origin)
+        query = urlencode({"mount": str(content.digest), "from": path})
+        with pushing():
+            try:
+                answer = self._call(
+                    "POST",
+                    f"/v2/{self._path}/blobs/uploads/?{query}",
+                    scope=f"{self._writing} repository:{path}:pull",
+                    limit_bytes=ERROR_LIMIT_BYTES,
+                )
+            except RegistryAuth:  # no right to read the origin; if it is the target, the push will say so
+                return False
+        return answer.status == 201
+
+    def tag(self, content: Descriptor, tag: GitSha | ShortTag) -> None:
+        """Point the tag at a manifest that is there, if the tag is not: the PUT says `If-None-Match: *`.
+
+        A registry that refuses because the tag exists is no error: read it back, it may be the right one.
+        """
+        with pushing():
+            text = self._text(content)
+            answer = self._put(content, text, str(tag), {"If-None-Match": "*"})
+            if answer.status in (200, 201, 204, 412):
+                return
+            # immutable tags are refused as 400, 403, 405 or 409, by different registries
+            if answer.status < 500 and answer.status != 401 and self.resolve(tag) is not None:
+                return
+            raise self.refused(f"take the tag {tag}", answer)
+
+    # --- requests
+
+    def _manifest_at(self, reference: str, algorithm: str = "sha256") -> tuple[Descriptor, bytes] | None:
+        answer = self._call(
+            "GET",
+            f"/v2/{self._path}/manifests/{reference}",
+            scope=self._reading,
+            headers=_ACCEPT,
+            limit_bytes=MANIFEST_LIMIT_BYTES,
+        )
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise self.refused(f"give the manifest of {reference}", answer)
+        kind = media_type_of(answer)
+        return Descriptor(kind, digest_of(answer.body, algorithm), len(answer.body)), answer.body
+
+    def _text(self, content: Descriptor) -> bytes:
+        """The bytes for a tag: usually those that were pushed or read a moment ago."""
+        if self._last and self._last[0] == content.digest:
+            return self._last[1]
+        try:
+            return self.manifest(content)
+        except MissingTag as error:
+            raise RegistryUnavailable(
+                "the registry lacks the manifest that is to be tagged",
+                expected=str(content.digest),
+                found=error.found,
+                remedy="push it again: immutag release",
+            ) from error
+
+    def _put_by_digest(self, content: Descriptor, text: bytes) -> None:
+        answer = self._put(content, text, str(content.digest), {})
+        if answer.status not in (200, 201, 204):
+            raise self.refused(f"take the manifest {content.digest}", answer)
+
+    def _put(self, content: Descriptor, text: bytes, reference: str, headers: dict[str, str]) -> Response:
+        return self._call(
+            "PUT",
+            f"/v2/{self._path}/manifests/{reference}",
+            scope=self._writing,
+            headers={"Content-Type": content.media_type, **headers},
+            body=text,
+            limit_bytes=ERROR_LIMIT_BYTES,
+        )
+
+    def _call(
+        self,
+        method: str,
+        url: str,
+        *,
+        scope: str,
+        limit_bytes: int,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Response:
+        return self._session.call(
+            method, url, scope=scope, limit_bytes=limit_bytes, headers=headers, body=body
+        )
+
+    def refused(self, doing: str, answer: Response) -> RegistryError:
+        """The error for an answer of another status than the one hoped for."""
+        return refusal(doing, answer.status, answer.headers, answer.body, secrets=self._session.secrets())
+
+
+def _api(repository: Repository) -> tuple[str, str]:
+    """Host and path for the API: Docker Hub has other ones than its names say."""
+    if repository.host not in _DOCKER_HUB:
+        return repository.host, repository.path
+    official = "" if "/" in repository.path else "library/"
+    return "registry-1.docker.io", official + repository.path

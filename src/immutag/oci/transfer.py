@@ -1,0 +1,204 @@
+"""One request under way in libcurl: its options, its bounds, and what its callbacks leave behind (DR-012)."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pycurl
+
+from immutag.core.errors import RegistryUnavailable
+from immutag.oci.message import BodySource, Fault, Headers, NoAnswer
+from immutag.oci.network import Proxy, TrustedCertificates
+
+_BLOCK_BYTES = 256 * 1024  # measured: a larger buffer is no faster and costs memory in each thread
+_HEADERS_LIMIT_BYTES = 64 * 1024
+_CONNECT_S = 10.0
+_SLOWEST_BYTES_S = 256  # a transfer below this for `stall_s` has stalled
+_E_HTTP2_STREAM = 92  # CURLE_HTTP2_STREAM; pycurl does not name it
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How large an answer may be (`None`: read block by block) and how long all of it may take."""
+
+    limit_bytes: int | None
+    timeout_s: float
+    stall_s: float | None
+
+
+class Transfer:
+    """One request and its answer so far."""
+
+    def __init__(self, url: str, bounds: Bounds, closed: threading.Event) -> None:
+        self.url = url
+        self.status = 0
+        self.headers = Headers()
+        self.blocks: list[bytes] = []
+        self._bounds = bounds
+        self._closed = closed
+        self._received_bytes = 0
+        self._headers_bytes = 0
+        self._fault: Fault | None = None
+        self._error: BaseException | None = None
+
+    def prepare(self, handle: pycurl.Curl, method: str, headers: Mapping[str, str]) -> None:
+        """Set all that every request needs."""
+        handle.setopt(pycurl.URL, self.url)
+        handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        handle.setopt(pycurl.NOSIGNAL, 1)
+        handle.setopt(pycurl.TCP_NODELAY, 1)
+        handle.setopt(pycurl.HTTPHEADER, _lines(headers))
+        if method == "HEAD":
+            handle.setopt(pycurl.NOBODY, 1)
+        elif method != "GET":
+            handle.setopt(pycurl.CUSTOMREQUEST, method)
+        handle.setopt(pycurl.HEADERFUNCTION, self._on_header)
+        handle.setopt(pycurl.WRITEFUNCTION, self._on_block)
+        handle.setopt(pycurl.XFERINFOFUNCTION, self._on_progress)
+        handle.setopt(pycurl.NOPROGRESS, 0)
+        handle.setopt(pycurl.BUFFERSIZE, _BLOCK_BYTES)
+        self._bound(handle)
+
+    def _bound(self, handle: pycurl.Curl) -> None:
+        allowed_s = self._bounds.timeout_s
+        handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(min(_CONNECT_S, allowed_s) * 1000)))
+        handle.setopt(pycurl.TIMEOUT_MS, max(1, int(allowed_s * 1000)))
+        if self._bounds.stall_s is not None:
+            handle.setopt(pycurl.LOW_SPEED_LIMIT, _SLOWEST_BYTES_S)
+            handle.setopt(pycurl.LOW_SPEED_TIME, max(1, round(self._bounds.stall_s)))
+
+    def route(self, handle: pycurl.Curl, proxy: Proxy, trusted: TrustedCertificates) -> None:
+        """Which way it goes, and whose certificates count."""
+        handle.setopt(pycurl.PROXY, proxy.url)  # empty: none, and libcurl asks no environment variable
+        handle.setopt(pycurl.NOPROXY, proxy.exempt)
+        if trusted.bundle:
+            handle.setopt(pycurl.CAINFO, str(trusted.bundle))
+        if trusted.folder:
+            handle.setopt(pycurl.CAPATH, str(trusted.folder))
+        if trusted.pem:
+            handle.setopt(pycurl.CAINFO_BLOB, trusted.pem)
+
+    def send(self, handle: pycurl.Curl, method: str, body: bytes | BodySource) -> None:
+        """Say what the request's body is."""
+        if isinstance(body, BodySource):
+            handle.setopt(pycurl.UPLOAD, 1)
+            handle.setopt(pycurl.CUSTOMREQUEST, method)
+            handle.setopt(pycurl.INFILESIZE_LARGE, body.size_bytes)
+            handle.setopt(pycurl.UPLOAD_BUFFERSIZE, _BLOCK_BYTES)
+            handle.setopt(pycurl.READFUNCTION, lambda wanted: self._on_read(body, wanted))
+            handle.setopt(pycurl.SEEKFUNCTION, lambda offset, _: self._on_seek(body, offset))
+        elif body or method in ("POST", "PUT", "PATCH"):
+            handle.setopt(pycurl.POST, 1)
+            handle.setopt(pycurl.POSTFIELDSIZE_LARGE, len(body))
+            handle.setopt(pycurl.COPYPOSTFIELDS, body)
+            handle.setopt(pycurl.CUSTOMREQUEST, method)
+
+    def run(self, handle: pycurl.Curl) -> None:
+        """To its end. Raises NoAnswer, or what a callback raised."""
+        try:
+            handle.perform()
+        except pycurl.error as error:
+            raise self._failure(*error.args) from None
+        if self._error is not None:
+            raise self._error
+
+    def drive(self, multi: pycurl.CurlMulti) -> Iterator[bytes]:
+        """Only as far as the reader reads: memory stays flat however slow the reader is."""
+        running = 1
+        while running:
+            _, running = multi.perform()
+            if self.blocks:
+                block, self.blocks = b"".join(self.blocks), []
+                yield block
+            elif running:
+                multi.select(1.0)
+        _, _, failed = multi.info_read()
+        for _, number, text in failed:
+            raise self._failure(number, text)
+
+    def _on_header(self, line: bytes) -> int | None:
+        self._headers_bytes += len(line)
+        if self._headers_bytes > _HEADERS_LIMIT_BYTES:
+            self._fault = Fault.TOO_LARGE
+            return -1
+        if line.startswith(b"HTTP/"):  # after a 100, or a proxy's own answer, comes another block
+            self.headers = Headers()
+            self.status = int(line.split(None, 2)[1])
+            return None
+        name, colon, value = line.decode("latin-1").partition(":")
+        if colon:
+            self.headers.add(name.strip(), value.strip())
+        return None
+
+    def _on_block(self, block: bytes) -> int | None:
+        self._received_bytes += len(block)
+        if self._bounds.limit_bytes is not None and self._received_bytes > self._bounds.limit_bytes:
+            self._fault = Fault.TOO_LARGE
+            return -1
+        self.blocks.append(block)
+        return None
+
+    def _on_read(self, body: BodySource, wanted: int) -> bytes | int:
+        try:
+            return body.stream.read(wanted)
+        except BaseException as error:  # noqa: BLE001 - raised again as soon as libcurl has returned
+            self._error = error
+            return pycurl.READFUNC_ABORT
+
+    def _on_seek(self, body: BodySource, offset: int) -> int:
+        try:
+            body.stream.seek(body.offset + offset)
+        except (OSError, ValueError):  # a stream that cannot go back
+            return pycurl.SEEKFUNC_FAIL
+        return pycurl.SEEKFUNC_OK
+
+    def _on_progress(self, *_: int) -> int:
+        """Called at least once a second, which also lets Python act on a signal that came meanwhile."""
+        if self._closed.is_set():
+            self._fault = Fault.CLOSED
+            return 1
+        return 0
+
+    def _failure(self, number: int, text: str = "", *_: object) -> BaseException:
+        return self._error or NoAnswer(self._fault or _fault(number), self.url, text)
+
+
+def _fault(number: int) -> Fault:
+    """What one of libcurl's error numbers means here."""
+    return next((fault for fault, numbers in _FAULTS.items() if number in numbers), Fault.NONSENSE)
+
+
+_FAULTS = {
+    Fault.REFUSED: (pycurl.E_COULDNT_RESOLVE_PROXY, pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_CONNECT),
+    Fault.BROKEN: (
+        pycurl.E_PARTIAL_FILE,
+        pycurl.E_GOT_NOTHING,
+        pycurl.E_SEND_ERROR,
+        pycurl.E_RECV_ERROR,
+        pycurl.E_SEND_FAIL_REWIND,
+        pycurl.E_HTTP2,
+        _E_HTTP2_STREAM,
+    ),
+    Fault.TIMEOUT: (pycurl.E_OPERATION_TIMEDOUT,),
+    Fault.TOO_LARGE: (pycurl.E_FILESIZE_EXCEEDED,),
+    Fault.TLS: (
+        pycurl.E_SSL_CONNECT_ERROR,
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
+    ),
+}
+
+
+def _lines(headers: Mapping[str, str]) -> list[str]:
+    """The request's header lines. `Expect` is off: many registries answer it late or never."""
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise RegistryUnavailable(
+                f"a value for the header {name} that cannot be sent",
+                expected="printable ASCII",
+                found="control characters or other text",
+                remedy="look for a line break in the user name, password or token",
+            )
+    return ["Expect:", *(f"{name}: {value}" for name, value in headers.items())]
