@@ -10,7 +10,8 @@ from immutag.core.errors import RegistryUnavailable
 from immutag.oci.message import BodySource, Fault, Headers, NoAnswer
 from immutag.oci.network import Proxy, TrustedCertificates
 
-_BLOCK_BYTES = 256 * 1024  # measured: a larger buffer is no faster and costs memory in each thread
+_SEND_BYTES = 256 * 1024  # measured: a larger buffer is no faster and costs memory in each thread
+_RECEIVE_BYTES = 64 * 1024  # libcurl fills it up to ten times before it returns
 _HEADERS_LIMIT_BYTES = 64 * 1024
 _CONNECT_S = 10.0
 _SLOWEST_BYTES_S = 256  # a transfer below this for `stall_s` has stalled
@@ -56,7 +57,7 @@ class Transfer:
         handle.setopt(pycurl.WRITEFUNCTION, self._on_block)
         handle.setopt(pycurl.XFERINFOFUNCTION, self._on_progress)
         handle.setopt(pycurl.NOPROGRESS, 0)
-        handle.setopt(pycurl.BUFFERSIZE, _BLOCK_BYTES)
+        handle.setopt(pycurl.BUFFERSIZE, _RECEIVE_BYTES)
         self._bound(handle)
 
     def _bound(self, handle: pycurl.Curl) -> None:
@@ -84,7 +85,7 @@ class Transfer:
             handle.setopt(pycurl.UPLOAD, 1)
             handle.setopt(pycurl.CUSTOMREQUEST, method)
             handle.setopt(pycurl.INFILESIZE_LARGE, body.size_bytes)
-            handle.setopt(pycurl.UPLOAD_BUFFERSIZE, _BLOCK_BYTES)
+            handle.setopt(pycurl.UPLOAD_BUFFERSIZE, _SEND_BYTES)
             handle.setopt(pycurl.READFUNCTION, lambda wanted: self._on_read(body, wanted))
             handle.setopt(pycurl.SEEKFUNCTION, lambda offset, _: self._on_seek(body, offset))
         elif body or method in ("POST", "PUT", "PATCH"):
