@@ -3,6 +3,7 @@
 Orphans of ours become our children (a subreaper, prctl(2)), so daemons that left their session are seen too.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -24,8 +25,9 @@ def main(argv: list[str]) -> int:
     left = _left(time.monotonic() + _PATIENCE_S)
     for pid, words in left.items():
         print(f"left running: {pid} {words}", file=sys.stderr)
-        os.kill(pid, signal.SIGKILL)
-    return status if status else int(bool(left))
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return status or int(bool(left))
 
 
 def _left(deadline: float) -> dict[int, str]:
@@ -39,11 +41,9 @@ def _left(deadline: float) -> dict[int, str]:
 
 
 def _reap() -> None:
-    try:
+    with contextlib.suppress(ChildProcessError):
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-    except ChildProcessError:
-        pass
 
 
 def _descendants() -> dict[int, str]:
