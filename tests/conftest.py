@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.parts.checkouts",
     "tests.parts.engines",
     "tests.parts.pushgateway",
+    "tests.parts.site",
 ]
 
 _OURS = ("IMMUTAG_", "GITHUB_", "GIT_", "DOCKER_", "BUILDAH_", "CONTAINERS_")
