@@ -120,7 +120,10 @@ def talk(
     finally:
         with suppress(BrokenPipeError):
             ask.close()
-        end(program)
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(timeout=_LINGER_S)
+        if program.returncode is None:
+            end(program)
 
 
 def _environment(more: Mapping[str, str] | None, without: Collection[str]) -> dict[str, str]:

@@ -1,1 +1,4 @@
-"""The user's own repository: which commit, which branch, and its exact bytes."""
+"""The user's own repository: which commit, which branch, and its exact bytes (DR-001, DR-016).
+
+Nothing here writes to the repository.
+"""
