@@ -171,8 +171,9 @@ class _Reader:
         return value
 
     def artifact_type(self, document: Mapping[str, Any], path: str) -> str | None:
+        """Older signatures have parameters in theirs; it never goes into a header."""
         value = document.get("artifactType")
-        return self.media_type(value, f"{path}artifactType") if value else None
+        return self.text(value, f"{path}artifactType")[:256] if value else None
 
     def descriptor(self, value: object, path: str) -> Descriptor:
         fields = self.mapping(value, path)
