@@ -8,10 +8,6 @@ from immutag.core.values import EnvironmentName
 _HEADERS = ("sha", "age", "outcome", "signature", "distance", "subject")
 
 
-def as_document(candidate: Mapping[str, object]) -> Mapping[str, object]:
-    return candidate
-
-
 def candidates_text(
     environment: EnvironmentName, found: Sequence[Mapping[str, object]], *, coloured: bool
 ) -> str:

@@ -14,6 +14,7 @@ from immutag.cli.table import card
 from immutag.core.errors import ConfigInvalid, ImmutagError
 from immutag.core.values import Repository, shown
 from immutag.git.commit import GitRepository
+from immutag.git.remote import https_url
 from immutag.settings import FILE_NAME
 
 _REGISTRIES = {"github.com": "ghcr.io", "gitlab.com": "registry.gitlab.com"}
@@ -69,11 +70,12 @@ def find_out(folder: Path) -> Found:
 
 def repository_of(remote: str) -> Repository | None:
     """The registry's repository that belongs to a git remote, where the host has one that we know."""
-    found = re.fullmatch(r"(?:[a-z+]+://)?(?:[^@/]*@)?([^:/@]+)(?::\d+(?=/))?[:/]+(.+?)(?:\.git)?/*", remote)
-    registry = _REGISTRIES.get(found[1].lower()) if found else None
-    if found is None or registry is None or "/" not in found[2]:
+    page = https_url(remote)
+    if page is None:
         return None
-    return Repository(registry, _path(found[2]))
+    host, _, path = page.partition("://")[2].partition("/")
+    registry = _REGISTRIES.get(host.partition(":")[0].lower())
+    return Repository(registry, _path(path)) if registry and "/" in path else None
 
 
 def write(file: Path, found: Found) -> bool:

@@ -34,6 +34,15 @@ class Parser(argparse.ArgumentParser):
         usage = " ".join(self.format_usage().removeprefix("usage:").split())
         raise UsageError(message, usage=usage, command=self.prog)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        import difflib
+
+        known = [str(choice) for choice in action.choices]
+        near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.0)
+        raise argparse.ArgumentError(action, f"no {value!r}; the nearest is {near[0] if near else 'nothing'}")
+
     def _print_message(self, message: str, file: Any = None) -> None:
         del file  # help is a result: standard output, where a reader may have gone away
         write_result(message.rstrip("\n"))

@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING
 
 from immutag.cli import DONE
-from immutag.cli.candidates import as_document, candidates_text
+from immutag.cli.candidates import candidates_text
 from immutag.cli.cards import plan_card, rollback_card
 from immutag.cli.output import show
 from immutag.cli.parser import environment_option
@@ -49,7 +49,7 @@ def _list(options: argparse.Namespace, project: "Project", environment: Environm
     found = project.candidates(environment)
     show(
         options,
-        {"environment": str(environment), "candidates": [as_document(each) for each in found]},
+        {"environment": str(environment), "candidates": found},
         lambda: candidates_text(environment, found, coloured=coloured(options)),
     )
     return DONE

@@ -1,0 +1,393 @@
+"""The command line as a process: statuses, the form of errors, global options on both sides, signals."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from immutag.cli.commands import COMMANDS
+from immutag.cli.help import exit_codes
+from immutag.cli.parser import grammar
+from immutag.core.errors import KINDS
+
+SHA = "0123456789abcdef0123456789abcdef01234567"
+CONFIGURATION = """\
+[image]
+repository = "127.0.0.1:9/api"
+[environments.production]
+target = "command"
+apply = ["true"]
+"""
+
+
+def immutag(
+    *arguments: str, cwd: Path, env: Mapping[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), cwd=cwd, env={**os.environ, **(env or {})}, input=stdin,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-c", "import sys; from immutag.cli import main; sys.exit(main())", *arguments]
+
+
+def error_of(finished: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """The error document, which must be all of standard output."""
+    document = json.loads(finished.stdout)
+    assert set(document) == {"error"}
+    error = document["error"]
+    assert set(error) == {"code", "message", "expected", "found", "next"}
+    assert "Traceback" not in finished.stderr
+    return dict(error)
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Path:
+    (tmp_path / "immutag.toml").write_text(CONFIGURATION)
+    return tmp_path
+
+
+# --- without a configuration
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--version"], ["--help"], ["help"], ["help", "exit-codes"], ["help", "deploy"], ["schema"],
+        ["completion", "bash"], ["completion", "zsh"], *([name, "--help"] for name in COMMANDS),
+    ],
+)  # fmt: skip
+def test_it_explains_itself_with_no_configuration(arguments: list[str], tmp_path: Path) -> None:
+    done = immutag(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
+
+
+def test_the_version_is_a_document_for_programs(tmp_path: Path) -> None:
+    assert set(json.loads(immutag("--json", "--version", cwd=tmp_path).stdout)) == {"version"}
+
+
+def test_every_exit_status_is_explained(tmp_path: Path) -> None:
+    text = immutag("help", "exit-codes", cwd=tmp_path).stdout
+    for kind in KINDS:
+        assert re.search(rf"^ *{kind.exit_status}  {kind.code} ", text, re.MULTILINE)
+    assert [status for status, _, _ in exit_codes()][:3] == [0, 1, 2]
+    assert len({status for status, _, _ in exit_codes()}) == len(exit_codes())
+    assert "cosign" in text
+
+
+def test_every_option_with_a_variable_says_so(tmp_path: Path) -> None:
+    for name, variable in (("status", "IMMUTAG_CONFIG"), ("status", "NO_COLOR"), ("rollback", "IMAGE_SHA")):
+        assert variable in immutag(name, "--help", cwd=tmp_path).stdout
+
+
+def test_a_completion_script_knows_every_command_and_is_a_script(tmp_path: Path) -> None:
+    script = immutag("completion", "bash", cwd=tmp_path).stdout
+    assert all(name in script for name in COMMANDS)
+    assert "--acknowledge-irreversible" in script
+    checked = subprocess.run(["bash", "-n"], input=script, text=True, check=False, capture_output=True)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in COMMANDS if name not in ("init", "doctor", "help", "schema")]
+)
+def test_without_a_configuration_it_says_init(name: str, tmp_path: Path) -> None:
+    rest = {
+        "deploy": ["--sha", SHA, "--env", "production"], "rollback": ["--env", "production"],
+        "hold": ["set", "--env", "production", "--reason", "x"], "show": [SHA], "verify": [SHA],
+        "ledger": ["head"], "config": ["show"],
+    }  # fmt: skip
+    done = immutag(name, *rest.get(name, []), "--json", cwd=tmp_path)
+    assert done.returncode == 22
+    assert error_of(done)["code"] == "CONFIG_INVALID"
+    assert error_of(done)["next"] == "immutag init"
+
+
+# --- usage
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [], ["--frobnicate"], ["statsu"], ["deploy", "--sha", SHA], ["rollback"], ["hold"], ["hold", "lift"],
+        ["hold", "set", "--env", "production"], ["ledger"], ["show"], ["schema", "nothing"],
+        ["deploy", "--sha", SHA, "--sha", SHA, "--env", "production"],
+        ["deploy", "--sha", SHA, "--env", "a", "--environment", "b"],
+        ["rollback", "--sha", SHA, "--sha", SHA, "--env", "production"],
+        ["deploy", "--sh", SHA, "--env", "production"], ["status", "-q", "-v"], ["history", "--limit", "0"],
+    ],
+)  # fmt: skip
+def test_a_wrong_command_line_is_a_usage_error_in_the_form_asked_for(
+    arguments: list[str], configured: Path
+) -> None:
+    in_words = immutag(*arguments, cwd=configured)
+    assert (in_words.returncode, in_words.stdout) == (2, "")
+    assert in_words.stderr.startswith("immutag: USAGE: ")
+    in_json = immutag(*arguments, "--json", cwd=configured)
+    assert in_json.returncode == 2
+    assert error_of(in_json)["code"] == "USAGE"
+    assert error_of(in_json)["next"].endswith("--help")
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    assert "the nearest is status" in immutag("statsu", cwd=tmp_path).stderr
+
+
+# --- what selects a release
+
+
+@pytest.mark.parametrize(
+    ("sha", "status"),
+    [
+        ("", 10), ("   ", 10), (SHA[:-1], 10), (SHA + "0", 10), (SHA.upper(), 10), (SHA + SHA[:24], 10),
+        ("latest", 14), ("main", 14), ("v1.2.3", 14), (SHA[:12], 14), (SHA[:7], 14), ("production~1", 14),
+        (f"sha256:{SHA}{SHA[:24]}", 14), (f"127.0.0.1:9/api:{SHA}", 14), ("\x1b[31m", 14), ("--", 2),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["deploy", "rollback"])
+def test_only_a_full_sha_selects_what_runs(name: str, sha: str, status: int, configured: Path) -> None:
+    done = immutag(name, "--sha", sha, "--env", "production", "--json", cwd=configured)
+    assert done.returncode == status
+    assert "\x1b" not in done.stdout + done.stderr
+    error_of(done)
+    assert not (configured / ".immutag").exists()
+
+
+def test_a_deployment_without_a_sha_is_refused(configured: Path) -> None:
+    done = immutag("deploy", "--env", "production", "--json", cwd=configured)
+    assert (done.returncode, error_of(done)["code"]) == (10, "MISSING_SHA")
+
+
+def test_a_deployment_does_not_look_at_image_sha(configured: Path) -> None:
+    done = immutag("deploy", "--env", "production", cwd=configured, env={"IMAGE_SHA": SHA})
+    assert done.returncode == 10
+
+
+def test_a_release_takes_a_full_sha_only(configured: Path) -> None:
+    assert immutag("release", "--sha", "latest", cwd=configured).returncode == 14
+    assert immutag("release", "--sha", "", cwd=configured).returncode == 10
+
+
+@pytest.mark.parametrize(
+    ("variable", "option", "status", "code"),
+    [
+        ("", None, 10, "MISSING_SHA"),
+        ("latest", None, 14, "POLICY_VIOLATION"),
+        (SHA, SHA[::-1], 10, "MISSING_SHA"),
+        ("", SHA, 10, "MISSING_SHA"),
+        (SHA, SHA, 13, "MISSING_TAG"),
+        (f" {SHA}\n", None, 13, "MISSING_TAG"),
+    ],
+)
+def test_a_rollback_takes_its_sha_from_one_place(
+    variable: str, option: str | None, status: int, code: str, configured: Path
+) -> None:
+    given = [] if option is None else ["--sha", option]
+    done = immutag(
+        "rollback", "--env", "production", *given, "--json", cwd=configured, env={"IMAGE_SHA": variable}
+    )
+    assert (done.returncode, error_of(done)["code"]) == (status, code)
+
+
+def test_a_rollback_without_a_sha_lists_candidates_and_changes_nothing(configured: Path) -> None:
+    done = immutag("rollback", "--env", "production", cwd=configured)
+    assert done.returncode == 0
+    assert "no earlier release" in done.stdout
+    document = json.loads(immutag("rollback", "--env", "production", "--json", cwd=configured).stdout)
+    assert document == {"environment": "production", "candidates": []}
+    assert json.loads(immutag("ledger", "head", cwd=configured).stdout)["size"] == 0
+
+
+# --- global options
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--json", "status"], ["status", "--json"], ["--json", "status", "production"],
+        ["ledger", "--json", "verify"], ["ledger", "verify", "--json"], ["--json", "ledger", "verify"],
+        ["config", "show", "--origin", "--json"], ["history", "--json"], ["metrics", "--json"],
+    ],
+)  # fmt: skip
+def test_json_before_or_after_the_command_is_one_document(arguments: list[str], configured: Path) -> None:
+    done = immutag(*arguments, cwd=configured)
+    assert (done.returncode, done.stderr) == (0, "")
+    json.loads(done.stdout)
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_the_folder_and_the_configuration_may_be_named_on_either_side(after: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "service"
+    folder.mkdir()
+    (folder / "other.toml").write_text(CONFIGURATION)
+    options = ["-C", "service", "--config", "other.toml"]
+    arguments = ["config", "show", *options] if after else [*options, "config", "show"]
+    assert 'image.repository = "127.0.0.1:9/api"' in immutag(*arguments, cwd=tmp_path).stdout
+
+
+def test_a_configuration_may_be_named_in_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text(CONFIGURATION)
+    env = {"IMMUTAG_CONFIG": str(tmp_path / "other.toml")}
+    assert immutag("config", "show", cwd=Path("/"), env=env).returncode == 0
+
+
+def test_a_json_log_is_json_lines_only(configured: Path) -> None:
+    for arguments in (["deploy", "--env", "production", "--sha", SHA], ["statsu"], ["status", "nowhere"]):
+        done = immutag("--log-format", "json", *arguments, cwd=configured)
+        assert done.returncode
+        lines = done.stderr.splitlines()
+        assert lines
+        assert all(isinstance(json.loads(line), dict) for line in lines)
+
+
+def test_an_error_in_words_says_what_was_expected_found_and_comes_next(configured: Path) -> None:
+    done = immutag("status", "nowhere", cwd=configured)
+    assert (done.returncode, done.stdout) == (22, "")
+    first, *rest = done.stderr.splitlines()
+    assert first.startswith("immutag: CONFIG_INVALID: ")
+    assert [line.split()[0] for line in rest] == ["expected", "found", "next"]
+
+
+def test_colours_are_for_terminals(configured: Path) -> None:
+    done = immutag("status", cwd=configured, env={"TERM": "xterm-256color"})
+    assert "\x1b" not in done.stdout + done.stderr
+    assert "\x1b[" in _on_a_terminal("status", cwd=configured, env={})
+    for env in ({"NO_COLOR": "1"}, {"CI": "true"}, {"TERM": "dumb"}):
+        assert "\x1b" not in _on_a_terminal("status", cwd=configured, env=env)
+    assert "\x1b" not in _on_a_terminal("status", "--no-color", cwd=configured, env={})
+
+
+def _on_a_terminal(*arguments: str, cwd: Path, env: Mapping[str, str]) -> str:
+    """What the command writes to a terminal."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        command(*arguments), cwd=cwd, env={**os.environ, "TERM": "xterm", **env},
+        stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+    ) as program:  # fmt: skip
+        os.close(theirs)
+        said = b""
+        while block := _read(ours):
+            said += block
+        program.wait(timeout=30)
+    os.close(ours)
+    return said.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # Linux: the other end is closed
+        return b""
+
+
+# --- readers, disks and signals
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    for arguments in (["help", "exit-codes"], ["--help"], ["completion", "bash"]):
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run(
+            command(*arguments), cwd=tmp_path, stdout=write, stderr=subprocess.PIPE, text=True, check=False
+        )
+        os.close(write)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_is_not_success(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command("help", "exit-codes"),
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+
+
+def test_closed_outputs_are_no_error(tmp_path: Path) -> None:
+    line = ["sh", "-c", 'exec "$@" >&- 2>&-', "sh", *command("--version")]
+    assert subprocess.run(line, cwd=tmp_path, check=False).returncode == 0
+
+
+def test_a_terminal_that_knows_no_unicode_gets_ascii(configured: Path) -> None:
+    done = immutag("--help", cwd=configured, env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"})
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "code"),
+    [
+        (signal.SIGINT, 130, "INTERRUPTED"),
+        (signal.SIGTERM, 143, "TERMINATED"),
+        (signal.SIGHUP, 129, "TERMINATED"),
+    ],
+)
+def test_a_signal_unwinds_and_says_so(number: int, status: int, code: str, configured: Path) -> None:
+    hold = immutag("hold", "set", "--env", "production", "--reason", "to have an entry", cwd=configured)
+    assert hold.returncode == 0
+    with subprocess.Popen(
+        command("history", "--follow", "--json"), cwd=configured,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as program:  # fmt: skip
+        assert program.stdout
+        assert json.loads(program.stdout.readline())["type"] == "held"
+        program.send_signal(number)
+        said, complained = program.communicate(timeout=30)
+    assert program.returncode == status
+    assert json.loads(said)["error"]["code"] == code
+    assert "Traceback" not in complained
+
+
+# --- defects
+
+
+def test_a_defect_has_a_short_message_and_a_traceback_when_asked(tmp_path: Path) -> None:
+    code = (
+        "import sys, immutag.cli.help\n"
+        "def run(options): raise ZeroDivisionError('hush')\n"
+        "immutag.cli.help.run = run\n"
+        "from immutag.cli import main; sys.exit(main())"
+    )
+    for arguments, shown in ((["help"], False), (["help", "-v"], True)):
+        done = _python(code, arguments, tmp_path)
+        assert done.returncode == 1
+        assert done.stderr.startswith("immutag: DEFECT: ")
+        assert ("Traceback" in done.stderr, "hush" in done.stderr) == (shown, shown)
+
+
+def _python(code: str, arguments: Sequence[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_every_command_takes_the_global_options() -> None:
+    text = {name: grammar([name]) for name in COMMANDS}
+    for name, parser in text.items():
+        nested = {"hold": ["set"], "ledger": ["head"], "config": ["show"]}.get(name, [])
+        options = parser.parse_args(
+            [name, *nested, "-C", "x", "--config", "y", "--json", "--log-format", "json", "-q", "--no-color",
+             *{"deploy": ["--env", "e"], "rollback": ["--env", "e"], "hold": ["--env", "e", "--reason", "r"],
+               "show": ["a"], "verify": ["a"], "completion": ["bash"]}.get(name, [])]
+        )  # fmt: skip
+        assert (options.directory, options.config, options.json, options.log_format) == (
+            "x",
+            "y",
+            True,
+            "json",
+        )
+        assert (options.loudness, options.no_color) == (-1, True)
