@@ -1,7 +1,21 @@
 """An environment: what runs, who is deploying, and whether automatic deployments may (DR-006, DR-014)."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from immutag.core.facts import (
+    Deploying,
+    Entry,
+    Failed,
+    Healthy,
+    Held,
+    Outcome,
+    ReleasedHold,
+    Restored,
+    RolledBack,
+    SignatureStatus,
+    TakenOver,
+)
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef
 
 
@@ -47,3 +61,137 @@ class HealthCheck:
     command: tuple[str, ...]
     timeout_s: float
     contains_sha: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """A place where releases run. `timeout_s` bounds each act of its target."""
+
+    name: EnvironmentName
+    production: bool
+    target: str
+    health: HealthCheck | None
+    timeout_s: float
+    irreversible: tuple[str, ...]
+
+    @property
+    def lease_s(self) -> float:
+        """Long enough to place a release, see it unhealthy, and restore the one before."""
+        health_s = self.health.timeout_s if self.health else 0.0
+        return 2 * (self.timeout_s + health_s) + 60
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """The last release that was brought up in an environment, and how that ended.
+
+    `accepted`: the digests that a platform may report for it.
+    """
+
+    sha: GitSha
+    image: ImageRef
+    accepted: frozenset[Digest]
+    since: str | None
+    outcome: Outcome
+    running_digest: Digest | None
+    signature_status: SignatureStatus | None
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentState:
+    """What the ledger says about an environment, at `version` of its stream."""
+
+    version: int = 0
+    current: Deployed | None = None
+    open: Deploying | None = None
+    lease: tuple[str, str] | None = None
+    hold: str | None = None
+    quarantined: tuple[GitSha, ...] = ()
+
+    @property
+    def held(self) -> bool:
+        return self.hold is not None
+
+
+def fold(entries: Sequence[Entry]) -> EnvironmentState:
+    """The state that these entries tell of: the whole stream, or its end from any `deploying` on."""
+    state = EnvironmentState()
+    for entry in entries:
+        state = replace(_apply(state, entry), version=entry.version)
+    return state
+
+
+def _apply(state: EnvironmentState, entry: Entry) -> EnvironmentState:
+    match entry.fact:
+        case Deploying() as fact:
+            return _begin(state, fact)
+        case TakenOver(holder=holder, until=until):
+            return replace(state, lease=(holder, until))
+        case Healthy() | RolledBack() | Restored() | Failed() as fact:
+            return _close(state, fact, entry.time)
+        case Held(reason=reason, quarantined=sha):
+            added = (sha,) if sha and sha not in state.quarantined else ()
+            return replace(state, hold=reason, quarantined=state.quarantined + added)
+        case ReleasedHold():
+            return replace(state, hold=None)
+        case _:
+            return state
+
+
+def _begin(state: EnvironmentState, fact: Deploying) -> EnvironmentState:
+    """A deployment restates what it found. A rollback holds from here on, whatever becomes of it."""
+    current = state.current
+    if current is None and fact.previous_image and fact.previous_sha:
+        accepted = frozenset({fact.previous_image.digest})
+        current = Deployed(fact.previous_sha, fact.previous_image, accepted, None, Outcome.OK, None, None)
+    hold = state.hold or ("held" if fact.held else None)
+    quarantined = fact.quarantined
+    if fact.command == "rollback":
+        hold = fact.reason or "rollback"
+        if fact.previous_sha and fact.previous_sha != fact.sha and fact.previous_sha not in quarantined:
+            quarantined = (*quarantined, fact.previous_sha)
+    return replace(
+        state,
+        current=current,
+        open=fact,
+        lease=(fact.holder, fact.until),
+        hold=hold,
+        quarantined=quarantined,
+    )
+
+
+def _close(
+    state: EnvironmentState, fact: Healthy | RolledBack | Restored | Failed, time: str
+) -> EnvironmentState:
+    signature = state.open.signature_status if state.open else None
+    image = ImageRef(fact.repository, fact.digest)
+    accepted = frozenset({fact.digest, *(state.open.accepted if state.open else ())})
+    if isinstance(fact, Restored):
+        current = state.current and replace(
+            state.current, outcome=Outcome.RESTORED, running_digest=fact.running_digest
+        )
+    else:
+        outcome = Outcome.FAILED if isinstance(fact, Failed) else fact.outcome
+        current = Deployed(fact.sha, image, accepted, time, outcome, fact.running_digest, signature)
+    # Once a later release is healthy, the ancestry guard keeps what is behind it away.
+    quarantined = () if isinstance(fact, Healthy) else state.quarantined
+    return replace(state, current=current, open=None, lease=None, quarantined=quarantined)
+
+
+def runs(observation: Observation, accepted: frozenset[Digest]) -> Digest | None:
+    """The accepted digest that every instance runs; None if any runs something else, or nothing does."""
+    if not isinstance(observation, Running) or not observation.instances:
+        return None
+    common = [instance & accepted for instance in observation.instances]
+    return min(common[0]) if all(common) else None
+
+
+def seen(observation: Observation) -> str:
+    """What an observation says, for a message."""
+    match observation:
+        case Running(instances):
+            return ", ".join("|".join(map(str, sorted(instance))) for instance in instances) or "nothing"
+        case NothingRuns():
+            return "nothing runs"
+        case Unobservable():
+            return "the target cannot say what runs"

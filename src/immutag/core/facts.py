@@ -15,7 +15,15 @@ from functools import cache
 from typing import Any, ClassVar, Self
 
 from immutag.core.errors import ImmutagError, LedgerCorrupt
-from immutag.core.values import Digest, EnvironmentName, GitSha, Repository, RepositoryType, shown
+from immutag.core.values import (
+    Digest,
+    EnvironmentName,
+    GitSha,
+    ImageRef,
+    Repository,
+    RepositoryType,
+    shown,
+)
 
 
 class SignatureStatus(Enum):
@@ -169,12 +177,14 @@ class Deploying:
     """A deployment has begun, under a lease: no act of it happens after `until`.
 
     It restates what it found (`previous_*`, `held`, `quarantined`), so that a fold may begin here.
+    `accepted`: the digest and those of its platform manifests, any of which a platform may report.
     """
 
     type: ClassVar[str] = "deploying"
     sha: GitSha
     repository: Repository
     digest: Digest
+    accepted: tuple[Digest, ...]
     repository_type: RepositoryType
     environment: EnvironmentName
     target: str
@@ -182,12 +192,25 @@ class Deploying:
     automatic: bool
     reason: str | None
     previous_sha: GitSha | None
-    previous_digest: Digest | None
+    previous_image: ImageRef | None
     commits_ahead: int | None
     signature_status: SignatureStatus
     signature_reason: SignatureReason
     held: bool
     quarantined: tuple[GitSha, ...]
+    holder: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """A deployment whose holder is gone is being closed by somebody else, under a lease of their own."""
+
+    type: ClassVar[str] = "taken_over"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    environment: EnvironmentName
     holder: str
     until: str
 
@@ -283,7 +306,7 @@ class Probed:
 
 Fact = (
     Requested | Built | Pushed | Claimed | SignatureChecked | Tagged | Stopped
-    | Deploying | Healthy | RolledBack | Restored | Failed | Held | ReleasedHold | Probed
+    | Deploying | TakenOver | Healthy | RolledBack | Restored | Failed | Held | ReleasedHold | Probed
 )  # fmt: skip
 
 _KINDS: dict[str, type[Fact]] = {kind.type: kind for kind in typing.get_args(Fact)}
@@ -335,8 +358,8 @@ def decode(kind: str, document: Mapping[str, Any]) -> Fact:
     """The fact back from its JSON form. Raises LedgerCorrupt for anything that `encode` never gave."""
     cls = _KINDS.get(kind)
     try:
-        if cls and set(document) == set(_parsers(cls)):
-            return cls(**{name: parse(document[name]) for name, parse in _parsers(cls).items()})
+        if cls and set(document) == set(_parsers(kind)):
+            return cls(**{name: parse(document[name]) for name, parse in _parsers(kind).items()})
         found = f"{kind} with the fields {', '.join(sorted(document))}"
     except (ValueError, TypeError, ImmutagError) as error:
         found = str(error)
@@ -359,7 +382,8 @@ def _plain(value: object) -> object:
 
 
 @cache
-def _parsers(cls: type[Fact]) -> dict[str, Any]:
+def _parsers(kind: str) -> dict[str, Any]:
+    cls = _KINDS[kind]
     hints = typing.get_type_hints(cls)
     return {field.name: _parser(hints[field.name]) for field in fields(cls)}
 
@@ -372,8 +396,8 @@ def _parser(hint: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         inner = _parser(hint.__args__[0])
         return lambda value: tuple(inner(item) for item in value)
-    if hint is Repository:
-        return Repository.parse
+    if hint in (Repository, ImageRef):
+        return lambda value: hint.parse(_exactly(str, value))
     if hint in (str, int, bool):
         return lambda value: _exactly(hint, value)
     return hint

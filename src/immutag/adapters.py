@@ -1,0 +1,142 @@
+"""Settings → adapters: registries, targets, the health check, the user's clone.
+
+Each is made, and its libraries imported, when a use case needs it: reading the ledger stays fast.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from immutag.core.deployment import Environment, HealthCheck
+from immutag.core.errors import ConfigInvalid
+from immutag.core.values import Digest, EnvironmentName, GitSha, Repository
+from immutag.settings import CommandTarget, ContainerTarget, EnvironmentSettings, Settings
+
+if TYPE_CHECKING:
+    from immutag.core.verification import Verification
+    from immutag.deploy import Target
+    from immutag.git.absent import NoRepository
+    from immutag.git.commit import GitRepository
+    from immutag.oci.http import Http
+    from immutag.oci.registry import Registry
+
+
+class Adapters:
+    """What the settings name, opened on first use and closed together."""
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._https: dict[Path | None, Http] = {}
+        self._registries: dict[Repository, Registry] = {}
+
+    def close(self) -> None:
+        for http in self._https.values():
+            http.close()
+
+    @cached_property
+    def history(self) -> "GitRepository | NoRepository":
+        """The clone that the configuration is in, if it is in one: deployments also run elsewhere."""
+        from immutag.git.absent import NoRepository
+        from immutag.git.commit import GitRepository
+
+        try:
+            return GitRepository.find(self._settings.root)
+        except (ConfigInvalid, FileNotFoundError):
+            return NoRepository()
+
+    def registry(self, repository: Repository) -> "Registry":
+        """The repository in its registry, with the credentials that this machine has for it."""
+        from immutag.oci.auth import find_credentials
+        from immutag.oci.registry import Registry
+
+        if repository not in self._registries:
+            known = self._settings.registries.get(repository.host)
+            self._registries[repository] = Registry(
+                repository,
+                http=self.http(known.ca if known else None),
+                credentials=lambda: find_credentials(repository.host, self._environ),
+                plain_http=known.plain_http if known else None,
+            )
+        return self._registries[repository]
+
+    def http(self, ca: Path | None = None) -> "Http":
+        from immutag.oci.http import Http
+
+        if ca not in self._https:
+            self._https[ca] = Http(ca=ca, environ=self._environ)
+        return self._https[ca]
+
+    def verify(self, repository: Repository, digest: Digest) -> "Verification":
+        """Who vouches for the digest. Raises SoftVerifyToolError when that cannot be determined."""
+        from immutag.trust import verify
+
+        return verify(self.registry(repository), digest)
+
+    def environment(self, name: EnvironmentName) -> Environment:
+        """Raises ConfigInvalid for one that the configuration does not name."""
+        found = self._named(name)
+        kind = found.target.engine if isinstance(found.target, ContainerTarget) else "command"
+        return Environment(name, found.production, kind, found.health, found.timeout_s, found.irreversible)
+
+    def target(self, name: EnvironmentName) -> "Target":
+        found = self._named(name)
+        if isinstance(found.target, CommandTarget):
+            from immutag.deploy.command import CommandTarget as Command
+
+            return Command(
+                name, apply=found.target.apply, observe=found.target.observe, cwd=self._settings.root
+            )
+        return self._container(found, found.target)
+
+    def wait_healthy(self, check: HealthCheck, sha: GitSha, deadline: float) -> None:
+        """Raises DeployFailure when the check does not hold by the deadline (monotonic seconds)."""
+        from immutag.deploy.health import wait_healthy
+
+        wait_healthy(check, sha=sha, deadline=deadline, http=self.http())
+
+    def _container(self, found: EnvironmentSettings, target: ContainerTarget) -> "Target":
+        from immutag.deploy.container import ContainerSettings
+        from immutag.deploy.container import ContainerTarget as Container
+        from immutag.oci.auth import find_credentials
+
+        service = self._settings.image.repository.path.rpartition("/")[2]
+        return Container(
+            "docker" if target.engine == "docker" else "podman",
+            found.name,
+            ContainerSettings(
+                name=target.container or f"{service}-{found.name}",
+                network=target.network,
+                ports=target.ports,
+                env=target.env,
+                volumes=target.volumes,
+                command=target.command,
+                engine_args=target.engine_args,
+                run_args=target.run_args,
+                stop_timeout_s=target.stop_timeout_s,
+                plain_http=self._plain_http(),
+            ),
+            credentials=lambda host: find_credentials(host, self._environ),
+        )
+
+    def _named(self, name: EnvironmentName) -> EnvironmentSettings:
+        found = self._settings.environments.get(name)
+        if found is None:
+            known = ", ".join(map(str, self._settings.environments)) or "none"
+            raise ConfigInvalid(
+                f"no environment {name} in the configuration",
+                expected=known,
+                found=str(name),
+                remedy=f"add [environments.{name}] to immutag.toml",
+            )
+        return found
+
+    def _plain_http(self) -> bool:
+        host = self._settings.image.repository.host
+        known = self._settings.registries.get(host)
+        if known:
+            return known.plain_http
+        from immutag.oci.network import host_of, is_loopback
+
+        return is_loopback(host_of(host))

@@ -1,0 +1,400 @@
+"""The composition root, and the library's public face: settings → adapters → use cases."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from immutag.actor import actor, run_address
+from immutag.adapters import Adapters
+from immutag.core.errors import ImmutagError
+from immutag.core.facts import Entry, Outcome, Stream, WriteOnce
+from immutag.core.policy import Enforcement, Repositories
+from immutag.core.report import Report
+from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, Repository
+from immutag.core.views import Document
+from immutag.ledger.sqlite import SqliteLedger
+from immutag.settings import Settings, load
+
+if TYPE_CHECKING:
+    from immutag.build.workspace import BuiltLayout, Workspace
+    from immutag.git.commit import Commit, GitRepository
+    from immutag.usecases.acts import Acts
+    from immutag.usecases.carry_out import Ended, FindRelease, Guard, MakePlan
+    from immutag.usecases.plan import Command
+
+
+class MakeRecord(Protocol):
+    """A log record from an environment's entries; what changed nothing says so itself."""
+
+    def __call__(
+        self,
+        entries: Sequence[Entry],
+        *,
+        sha: GitSha | None = None,
+        outcome: Outcome | None = None,
+        running: Digest | None = None,
+    ) -> Document: ...
+
+
+class Project:
+    """A service: its configuration, its ledger, and what can be done with it.
+
+    `last_record` is the log record of the last release, deploy or rollback, however it ended.
+    """
+
+    def __init__(self, settings: Settings, environ: Mapping[str, str], report: Report) -> None:
+        self.settings = settings
+        self.ledger = SqliteLedger(settings.ledger.path, actor=actor(environ))
+        self.last_record: Document | None = None
+        self.repositories = Repositories(
+            settings.image.repository, settings.image.staging, settings.image.main
+        )
+        self._adapters = Adapters(settings, environ)
+        self._environ = environ
+        self._report = report
+
+    @classmethod
+    def open(cls, directory: Path, config: Path | None, environ: Mapping[str, str], report: Report) -> Self:
+        """The project whose configuration is nearest. Raises ConfigInvalid."""
+        return cls(load(directory, config, environ), environ, report)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._adapters.close()
+        self.ledger.close()
+
+    # --- acts: each gives its log record
+
+    def release(self, sha: GitSha | None, given: Path | None) -> Document:
+        """Release a commit, HEAD by default; its content from a layout or archive where one is given."""
+        from immutag.build.workspace import Workspace
+        from immutag.core.records import build_record
+        from immutag.git.commit import GitRepository
+        from immutag.oci.layout import Layout
+        from immutag.usecases.order import order
+        from immutag.usecases.release import Content, release
+
+        git = GitRepository.find(self.settings.root)
+        wanted, commit = order(
+            sha,
+            git=git,
+            repositories=self.repositories,
+            ledger=self.ledger,
+            given=given is not None,
+            short_tag=self.settings.image.short_tag,
+            unshared_is_accepted=not self._environ.get("CI") or self.settings.ledger.accept_unshared,
+        )
+        with Workspace.open(self._state / "builds", commit.sha) as workspace:
+            with self._recorded(wanted.stream, build_record):
+                release(
+                    wanted,
+                    content=Content(
+                        make=self._maker(given, commit, wanted.source, git, workspace),
+                        layout=lambda: Layout(workspace.layout),
+                        discard=workspace.discard,
+                    ),
+                    registry=self._adapters.registry(wanted.tag.repository),
+                    ledger=self.ledger,
+                    verify=partial(self._adapters.verify, wanted.tag.repository),
+                    report=self._report,
+                )
+        return self._done(build_record(self.ledger.stream(wanted.stream), confirmed=True))
+
+    def deploy(self, sha: GitSha, environment: EnvironmentName, automatic: bool) -> Document:
+        """Run a release in an environment."""
+        from immutag.core.records import deploy_record
+        from immutag.usecases.deploy import deploy
+
+        stream = self._stream(environment)
+        acts = self._acts(environment)
+        with self._recorded(stream, deploy_record):
+            ended = deploy(
+                sha,
+                automatic=automatic,
+                history=self._adapters.history,
+                find_release=self._finder(acts),
+                make_plan=self._planner(acts),
+                acts=acts,
+                ledger=self.ledger,
+                stream=stream,
+                canonical=self.repositories.canonical,
+                run=run_address(self._environ),
+            )
+        return self._ended(deploy_record, stream, sha, ended)
+
+    def rollback(
+        self, sha: GitSha, environment: EnvironmentName, reason: str | None, acknowledged: bool
+    ) -> Document:
+        """Go back to a release, and hold the environment."""
+        from immutag.core.records import rollback_record
+        from immutag.usecases.rollback import rollback
+
+        stream = self._stream(environment)
+        acts = self._acts(environment)
+        with self._recorded(stream, rollback_record):
+            ended = rollback(
+                sha,
+                reason=reason,
+                acknowledged=acknowledged,
+                history=self._adapters.history,
+                find_release=self._finder(acts),
+                make_plan=self._planner(acts),
+                acts=acts,
+                ledger=self.ledger,
+                stream=stream,
+                canonical=self.repositories.canonical,
+                run=run_address(self._environ),
+            )
+        return self._ended(rollback_record, stream, sha, ended)
+
+    def plan(self, sha: GitSha, environment: EnvironmentName, automatic: bool) -> Document:
+        """What `deploy` would do: every check, and no act."""
+        from immutag.usecases.deploy import guard
+
+        acts = self._acts(environment)
+        check = guard(sha, automatic=automatic, history=self._adapters.history, acts=acts)
+        return self._dry_run("deploy", sha, acts, check)
+
+    def plan_rollback(self, sha: GitSha, environment: EnvironmentName, acknowledged: bool) -> Document:
+        """What `rollback` would do: every check, and no act."""
+        from immutag.usecases.rollback import guard
+
+        acts = self._acts(environment)
+        check = guard(sha, acknowledged=acknowledged, history=self._adapters.history, acts=acts)
+        return self._dry_run("rollback", sha, acts, check)
+
+    def hold(self, environment: EnvironmentName, reason: str) -> None:
+        """Automatic deployments stay away from now on."""
+        from immutag.usecases.hold import hold
+
+        self._adapters.environment(environment)
+        hold(
+            environment,
+            reason,
+            canonical=self.repositories.canonical,
+            ledger=self.ledger,
+            stream=self._stream(environment),
+        )
+
+    def lift(self, environment: EnvironmentName, reason: str) -> None:
+        """Automatic deployments may come back; nothing happens where nothing was held."""
+        from immutag.usecases.hold import lift
+
+        self._adapters.environment(environment)
+        lift(
+            environment,
+            reason,
+            canonical=self.repositories.canonical,
+            ledger=self.ledger,
+            stream=self._stream(environment),
+        )
+
+    def probe(self) -> WriteOnce:
+        """How write-once the registry is, tried on a scratch tag of the staging repository."""
+        from immutag.usecases.probe import probe
+
+        image = self.settings.image
+        return probe(
+            registry=self._adapters.registry(image.staging),
+            repositories=(image.repository, image.staging),
+            ledger=self.ledger,
+        )
+
+    def reach(self, repository: Repository) -> None:
+        """Raises RegistryAuth or RegistryUnavailable unless the registry lets us in."""
+        self._adapters.registry(repository).ping()
+
+    # --- views
+
+    def status(self, environments: Sequence[EnvironmentName]) -> list[Document]:
+        """What runs, as recorded: in these environments, or in all."""
+        from immutag.core.views import status_document
+        from immutag.usecases.lease import is_abandoned
+        from immutag.usecases.state import state_of
+
+        found = []
+        for name in environments or self.settings.environments:
+            self._adapters.environment(name)
+            state = state_of(self.ledger, self._stream(name))
+            interrupted = state.lease is not None and is_abandoned(*state.lease)
+            found.append(status_document(name, state, interrupted=interrupted))
+        return found
+
+    def history(self, environment: EnvironmentName | None, limit: int) -> Sequence[Entry]:
+        """What happened, newest first."""
+        if environment is None:
+            return self.ledger.recent(limit)
+        return list(reversed(self.ledger.stream(self._stream(environment), last=limit)))
+
+    def candidates(self, environment: EnvironmentName) -> list[Document]:
+        """What a rollback could go to, newest first."""
+        from immutag.usecases.candidates import candidates
+
+        self._adapters.environment(environment)
+        return candidates(
+            environment,
+            ledger=self.ledger,
+            stream=self._stream(environment),
+            history=self._adapters.history,
+        )
+
+    def show(self, texts: Sequence[str]) -> list[Document]:
+        """Each named release. Raises MissingSha, MissingTag."""
+        from immutag.usecases.show import show
+        from immutag.usecases.state import state_of
+
+        states = {name: state_of(self.ledger, self._stream(name)) for name in self.settings.environments}
+        return [
+            show(self._named(text), repositories=self.repositories, ledger=self.ledger, states=states)
+            for text in texts
+        ]
+
+    def verify(self, texts: Sequence[str]) -> list[Document]:
+        """Who vouches for each named image; a release, or any `repository@digest`."""
+        from immutag.core.views import verification_document
+
+        images = [ImageRef.parse(text) if "@" in text else self._image(self._named(text)) for text in texts]
+        return [
+            verification_document(image, self._adapters.verify(image.repository, image.digest))
+            for image in images
+        ]
+
+    def exposition(self) -> str:
+        """The metrics, folded from the whole ledger (Prometheus text format)."""
+        from immutag.metrics import exposition
+
+        return exposition(self.ledger.entries())
+
+    # --- between
+
+    @property
+    def _state(self) -> Path:
+        return self.settings.root / ".immutag"
+
+    def _stream(self, environment: EnvironmentName) -> Stream:
+        return Stream.environment(self.repositories.canonical, environment)
+
+    def _named(self, text: str) -> GitSha:
+        from immutag.usecases.name import named
+
+        return named(
+            text,
+            ledger=self.ledger,
+            stream=self._stream,
+            environments=frozenset(self.settings.environments),
+        )
+
+    def _image(self, sha: GitSha) -> ImageRef:
+        document = self.show([str(sha)])[0]
+        return ImageRef.parse(str(document["image"]))
+
+    def _maker(
+        self,
+        given: Path | None,
+        commit: "Commit",
+        source: str | None,
+        git: "GitRepository",
+        workspace: "Workspace",
+    ) -> "Callable[[], BuiltLayout]":
+        """How this release's content is made; the builder is looked for only if something is built."""
+        from immutag.usecases.content import Recipe, build, take
+
+        if given:
+            return lambda: take(given, commit.sha, workspace=workspace, report=self._report)
+        settings = self.settings.build
+
+        def make() -> "BuiltLayout":
+            from immutag.build.select import builder
+
+            return build(
+                commit,
+                Recipe(
+                    settings.context, settings.file, settings.args, settings.platforms, settings.timeout_s
+                ),
+                source=source,
+                git=git,
+                builder=builder(settings.builder, extra=settings.builder_args),
+                workspace=workspace,
+                report=self._report,
+            )
+
+        return make
+
+    def _acts(self, environment: EnvironmentName) -> "Acts":
+        from immutag.usecases.acts import Acts
+
+        return Acts(
+            self._adapters.environment(environment),
+            self._adapters.target(environment),
+            self._adapters.wait_healthy,
+            self._report,
+        )
+
+    def _finder(self, acts: "Acts") -> "FindRelease":
+        from immutag.usecases.plan import find_release
+
+        return partial(
+            find_release, environment=acts.environment, repositories=self.repositories, ledger=self.ledger
+        )
+
+    def _planner(self, acts: "Acts") -> "MakePlan":
+        from immutag.usecases.plan import plan
+
+        return partial(
+            plan,
+            environment=acts.environment,
+            history=self._adapters.history,
+            registry=self._adapters.registry,
+            target=acts.target,
+            verify=self._adapters.verify,
+            enforcement=Enforcement(self.settings.trust.verification.value),
+            report=self._report,
+        )
+
+    def _dry_run(self, command: "Command", sha: GitSha, acts: "Acts", guard: "Guard") -> Document:
+        from immutag.usecases.state import state_of
+        from immutag.usecases.take_over import ensure_abandoned
+
+        release, kind = self._finder(acts)(sha)
+        state = state_of(self.ledger, self._stream(acts.environment.name))
+        if state.open and state.lease:
+            ensure_abandoned(state.open, *state.lease)
+        guard(state)
+        return self._planner(acts)(command, release, kind, state).as_document()
+
+    @contextmanager
+    def _recorded(self, stream: Stream, record: Callable[[Sequence[Entry]], Document]) -> Iterator[None]:
+        """Whatever error ends this: if it left facts, `last_record` tells of them."""
+        newest = self.ledger.stream(stream, last=1)
+        try:
+            yield
+        except ImmutagError:
+            entries = self.ledger.stream(stream)
+            if entries and entries[-1:] != newest:
+                self.last_record = record(entries)
+                self._emit_metrics()
+            raise
+
+    def _ended(self, record: "MakeRecord", stream: Stream, sha: GitSha, ended: "Ended") -> Document:
+        entries = self.ledger.stream(stream)
+        if ended.outcome is Outcome.UNCHANGED:
+            return self._done(record(entries, sha=sha, outcome=ended.outcome, running=ended.running_digest))
+        return self._done(record(entries, sha=sha))
+
+    def _done(self, record: Document) -> Document:
+        self.last_record = record
+        self._emit_metrics()
+        return record
+
+    def _emit_metrics(self) -> None:
+        if self.settings.metrics.enabled:
+            from immutag.metrics import emit
+
+            emit(self.settings.metrics, self.ledger, http=self._adapters.http(), report=self._report)

@@ -1,0 +1,97 @@
+"""A release's content: a clean build of the commit's own bytes, or a layout that the user gives."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from immutag.build import Builder, BuildRequest
+from immutag.build.workspace import BuiltLayout, Workspace
+from immutag.core.errors import PolicyViolation
+from immutag.core.report import Report
+from immutag.core.values import GitSha, Platform
+from immutag.git.commit import Commit, GitRepository
+from immutag.git.export import export
+from immutag.oci.annotate import image_labels
+from immutag.oci.archive import ingest
+from immutag.oci.layout import Layout
+
+REVISION = "org.opencontainers.image.revision"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the service is built. `context` and `dockerfile` are paths within the commit."""
+
+    context: Path
+    dockerfile: Path
+    args: Mapping[str, str]
+    platforms: tuple[Platform, ...]
+    timeout_s: float
+
+
+def build(
+    commit: Commit,
+    recipe: Recipe,
+    *,
+    source: str | None,
+    git: GitRepository,
+    builder: Builder,
+    workspace: Workspace,
+    report: Report,
+) -> BuiltLayout:
+    """The finished layout of an interrupted run, or a clean build. Raises BuildFailure, ConfigInvalid."""
+    found = workspace.finished()
+    if found:
+        report.step(f"found the finished build {found.root.digest}")
+        return found
+    report.step(f"build {commit.sha} with {builder.name}")
+    begun = time.monotonic()
+    export(git, commit.sha, workspace.context)
+    request = BuildRequest(
+        context=workspace.context / recipe.context,
+        dockerfile=workspace.context / recipe.context / recipe.dockerfile,
+        args=recipe.args,
+        platforms=recipe.platforms,
+        labels=labels(commit, source),
+        epoch_s=commit.time_s,
+        timeout_s=recipe.timeout_s,
+    )
+    root = builder.build(request, layout=workspace.layout, log=workspace.log, report=report)
+    built = BuiltLayout(root, builder.name, _ms(begun), ",".join(map(str, recipe.platforms)))
+    workspace.finish(built)
+    return built
+
+
+def take(given: Path, sha: GitSha, *, workspace: Workspace, report: Report) -> BuiltLayout:
+    """The user's layout or archive, every digest checked. Its bytes stay as they are.
+
+    Raises PolicyViolation if it says that it was made from another commit.
+    """
+    report.step(f"take {given}")
+    begun = time.monotonic()
+    root = ingest(given, workspace.layout, report=report)
+    revision = image_labels(Layout(workspace.layout), root).get(REVISION)
+    if revision not in (None, str(sha)):
+        raise PolicyViolation(
+            "the given image says that it was made from another commit",
+            expected=f"{REVISION}={sha}",
+            found=f"{REVISION}={revision}",
+            remedy="build it from this commit, or release that one with --sha",
+        )
+    return BuiltLayout(root, "given", _ms(begun), "")
+
+
+def labels(commit: Commit, source: str | None) -> Mapping[str, str]:
+    """The image's own statement of its identity (OCI image-spec, annotations.md). Only facts of the
+    commit: the same commit gives the same bytes."""
+    created = datetime.fromtimestamp(commit.time_s, UTC).isoformat().replace("+00:00", "Z")
+    found = {REVISION: str(commit.sha), "org.opencontainers.image.created": created}
+    if source:
+        found["org.opencontainers.image.source"] = source
+    return found | {"org.opencontainers.image.version": str(commit.sha)}
+
+
+def _ms(begun: float) -> int:
+    return round((time.monotonic() - begun) * 1000)

@@ -1,0 +1,63 @@
+"""Which release a commit is: its repository, and whether it may be made here (DR-005)."""
+
+from immutag.core.errors import ConfigInvalid
+from immutag.core.facts import Probed, Stream, WriteOnce
+from immutag.core.policy import Repositories, ensure_clean, ensure_repo_allowed
+from immutag.core.values import GitSha, Repository, RepositoryType, ShaTag
+from immutag.git.commit import Commit, GitRepository
+from immutag.ledger import Ledger
+from immutag.usecases.release import Order
+
+
+def order(
+    sha: GitSha | None,
+    *,
+    git: GitRepository,
+    repositories: Repositories,
+    ledger: Ledger,
+    given: bool,
+    short_tag: bool,
+    unshared_is_accepted: bool,
+) -> tuple[Order, Commit]:
+    """The order for a commit, `None` being HEAD, after every check that needs no registry.
+
+    `unshared_is_accepted`: outside CI, or where the configuration accepts it in words.
+    Raises MissingSha, PolicyViolation, ConfigInvalid.
+    """
+    head = git.commit(None)
+    commit = git.commit(sha) if sha else head
+    on_main = git.is_on(commit.sha, repositories.main)
+    repository, kind = repositories.for_commit(on_main=on_main)
+    branch = repositories.main if on_main else git.branch()
+    if on_main:
+        ensure_repo_allowed(repository, None, branch, of=repositories)
+    if commit.sha == head.sha:
+        ensure_clean(git.is_dirty(), canonical=kind is RepositoryType.CANONICAL)
+    if kind is RepositoryType.CANONICAL and not (ledger.shared or unshared_is_accepted):
+        raise _unshared()
+    return Order(
+        tag=ShaTag(repository, commit.sha),
+        repository_type=kind,
+        branch=branch,
+        source=git.remote_url(),
+        given=given,
+        short_tag=short_tag,
+        write_once=_write_once(ledger, repository),
+    ), commit
+
+
+def _write_once(ledger: Ledger, repository: Repository) -> WriteOnce:
+    """What `doctor --probe` measured last, or else what the ledger alone gives."""
+    newest = ledger.stream(Stream.registry(repository), last=1)
+    if newest and isinstance(newest[-1].fact, Probed):
+        return newest[-1].fact.write_once
+    return WriteOnce.SHARED_LEDGER if ledger.shared else WriteOnce.CONVENTION
+
+
+def _unshared() -> ConfigInvalid:
+    return ConfigInvalid(
+        "in CI a ledger that nobody else sees cannot say who was first",
+        expected="a ledger that every job sees",
+        found="CI is set, and the ledger is a file of this machine",
+        remedy="set [ledger] accept_unshared = true to accept write-once by convention only",
+    )
