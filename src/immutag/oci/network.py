@@ -75,6 +75,8 @@ def trusted_certificates(ca: Path | None, environ: Mapping[str, str]) -> Trusted
             remedy="correct `ca` of this registry in immutag.toml",
         )
     named = environ.get("SSL_CERT_FILE")
+    if named in _BUNDLES:  # the system's own, which the folder holds too
+        named = None
     folder = Path(environ.get("SSL_CERT_DIR") or _FOLDER)
     if not named and any(folder.glob("*.0")):
         return TrustedCertificates(bundle=ca, folder=folder)

@@ -29,6 +29,8 @@ Found = Descriptor | None | ImmutagError
 _ACCEPT = {"Accept": ", ".join(sorted(MANIFESTS | INDEXES))}
 _STANDARD_TAG = re.compile(r"sha256-[0-9a-f]{64}(?:\.sig|\.att|\.sbom)?|sha512-[0-9a-f]{64,128}")
 _WORKERS = 8
+SCRATCH_TAG = GitSha("0" * 40)
+"""git's null id, the name of no commit: so it can never be a release's."""
 _DOCKER_HUB = ("docker.io", "index.docker.io")
 
 
@@ -202,6 +204,13 @@ class Registry:
             if answer.status < 500 and answer.status != 401 and self.resolve(tag) is not None:
                 return
             raise self.refused(f"take the tag {tag}", answer)
+
+    def put_scratch_tag(self, content: Descriptor, *, conditional: bool) -> None:
+        """Write the scratch tag, and no other, whether it is there or not; read it back to see what came of
+        it. It is how `doctor --probe` learns what the registry itself keeps from being overwritten."""
+        with pushing():
+            headers = {"If-None-Match": "*"} if conditional else {}
+            self._put(content, self._text(content), str(SCRATCH_TAG), headers)
 
     # --- requests
 
