@@ -1,0 +1,125 @@
+"""No cache goes into a build, and none comes out (DR-002): what asks for one is refused by name."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from immutag.core.errors import ConfigInvalid, PolicyViolation
+from immutag.core.values import shown
+
+_DOCKERFILE_LIMIT_BYTES = 4 * 1024 * 1024
+_CLEAN_MOUNTS = ("bind", "tmpfs", "secret", "ssh")
+_ATTESTATIONS = ("--provenance", "--sbom", "--attest")
+_OURS = (
+    "--tag", "-t", "--output", "-o", "--load", "--push", "--file", "-f", "--platform", "--arch", "--os",
+    "--variant", "--label", "--annotation", "--iidfile", "--metadata-file", "--timestamp",
+    "--source-date-epoch", "--rewrite-timestamp", "--manifest", "--format", "--identity-label", "--progress",
+    "--quiet", "-q", "--logfile", "--build-arg", "--disable-compression", "-D",
+)  # fmt: skip
+_TYPE = re.compile(r"""[,=\s"']type=["']?([^,\s"']*)""", re.IGNORECASE)
+_DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*")
+
+
+def refuse_cache_arguments(arguments: Iterable[str]) -> None:
+    """Refuse configured arguments of the builder that cache, attest, or are immutag's own.
+
+    Raises PolicyViolation, ConfigInvalid.
+    """
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        if name.startswith(("--cache", "--layers", "--no-cache")) or "type=cache" in value:
+            raise _cache(f"the builder's argument {shown(argument)}", "remove it from [build] builder_args")
+        if name in _ATTESTATIONS:
+            raise PolicyViolation(
+                "the builder's own attestations change the digest from build to build",
+                expected="none of them (DR-002)",
+                found=shown(argument),
+                remedy="remove it from [build] builder_args",
+            )
+        if name in _OURS:
+            raise ConfigInvalid(
+                "immutag gives the builder this argument itself",
+                expected="other arguments in [build] builder_args",
+                found=shown(argument),
+                remedy="use args, file or platforms in [build] of immutag.toml",
+            )
+
+
+def refuse_cache_build_args(args: Mapping[str, str]) -> None:
+    """Raises PolicyViolation for BuildKit's build argument that puts cache records into the image."""
+    if "BUILDKIT_INLINE_CACHE" in args:
+        raise _cache("the build argument BUILDKIT_INLINE_CACHE", "remove it from args in [build]")
+
+
+def refuse_cache_mounts(dockerfile: Path, context: Path) -> None:
+    """Refuse a Dockerfile outside of the commit, and one whose RUN keeps a cache between builds.
+
+    Raises ConfigInvalid, PolicyViolation with the line.
+    """
+    for number, words in _instructions(_text(dockerfile, context)):
+        for kind in _mount_types(words):
+            if kind not in _CLEAN_MOUNTS:
+                raise _cache(
+                    f"{dockerfile.name}, line {number}: a mount of type {shown(kind)}",
+                    "use a mount of another type, or a plain RUN",
+                )
+
+
+def _mount_types(words: list[str]) -> list[str]:
+    """Whatever an instruction that mounts calls a type, wherever its quotes are. A variable is one, too:
+    what it will stand for is not guessed."""
+    run = words[1:2] if words and words[0].upper() == "ONBUILD" else words[:1]
+    if not run or run[0].upper() != "RUN" or not any(word.startswith("--mount") for word in words):
+        return []
+    return [kind.lower() for kind in _TYPE.findall(" ".join(words))]
+
+
+def _text(dockerfile: Path, context: Path) -> str:
+    path = dockerfile.resolve()
+    if not path.is_relative_to(context.resolve()) or not path.is_file():
+        raise ConfigInvalid(
+            "the commit has no such Dockerfile",
+            expected="a file of the commit",
+            found=shown(
+                str(dockerfile.relative_to(context) if dockerfile.is_relative_to(context) else dockerfile)
+            ),
+            remedy="commit it, or correct file in [build] of immutag.toml",
+        )
+    with path.open("rb") as file:
+        return file.read(_DOCKERFILE_LIMIT_BYTES).decode(errors="replace")
+
+
+def _instructions(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Line number and words of every instruction. A here-document's lines count as instructions, too:
+    not every builder knows them, so leaving them out could hide one."""
+    lines = text.removeprefix("\ufeff").splitlines()
+    escape = _escape(lines)
+    begun, joined = 0, ""
+    for number, line in enumerate(lines, start=1):
+        if line.lstrip().startswith("#") or not line.strip():
+            continue
+        begun = begun or number
+        if line.rstrip().endswith(escape):
+            joined += line.rstrip().removesuffix(escape) + " "
+            continue
+        yield begun, (joined + line).split()
+        begun, joined = 0, ""
+    if joined:
+        yield begun, joined.split()
+
+
+def _escape(lines: list[str]) -> str:
+    for line in lines:
+        found = _DIRECTIVE.fullmatch(line.strip())
+        if not found:
+            break
+        if found[1].lower() == "escape":
+            return found[2]
+    return "\\"
+
+
+def _cache(found: str, remedy: str) -> PolicyViolation:
+    return PolicyViolation(
+        "a cache would be part of the build", expected="a build without any cache (DR-002)", found=found,
+        remedy=remedy,
+    )  # fmt: skip
