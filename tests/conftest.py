@@ -11,6 +11,8 @@ pytest_plugins = [
     "tests.parts.engines",
     "tests.parts.pushgateway",
     "tests.parts.site",
+    "tests.parts.services",
+    "tests.parts.targets",
 ]
 
 _OURS = ("IMMUTAG_", "GITHUB_", "GIT_", "DOCKER_", "BUILDAH_", "CONTAINERS_")

@@ -19,7 +19,6 @@ from immutag.deploy.inspected import Container, read_containers, read_images
 from immutag.deploy.login import logged_in
 from immutag.oci.auth import Credentials
 
-_SETTLE_S = 1.0  # a program that cannot start has usually ended by then
 _POLL_S = 0.1
 _LOOKS = 3  # a container may go between being listed and being looked at
 
@@ -27,7 +26,11 @@ __all__ = ["ContainerSettings", "ContainerTarget"]
 
 
 class ContainerTarget:
-    """A container of docker or podman. `credentials` are asked for only when something must be pulled."""
+    """A container of docker or podman. `credentials` are asked for only when something must be pulled.
+
+    `settle_s`: how long a container must run before it counts as started; a program that cannot start has
+    usually ended by then.
+    """
 
     def __init__(
         self,
@@ -36,12 +39,14 @@ class ContainerTarget:
         settings: ContainerSettings,
         *,
         credentials: Callable[[str], Credentials | None] = lambda _: None,
+        settle_s: float = 1.0,
     ) -> None:
         self.name: str = engine
         self._engine = Engine(engine, settings.engine_args)
         self._environment = environment
         self._settings = settings
         self._credentials = credentials
+        self._settle_s = settle_s
 
     def observe(self, *, timeout_s: float) -> Observation:
         """The digests of every running container of this environment: container → image → its digests.
@@ -145,7 +150,7 @@ class ContainerTarget:
     def _refuse_foreign(self, name: str, until: float) -> None:
         ours = {container.id for container in self._ours(until)}
         for other in self._look(until, f"name=^{name}$"):
-            if other.id not in ours:
+            if other.name == name and other.id not in ours:
                 raise DeployFailure(
                     f"the container {name} is not ours",
                     expected=f"no such name, or the label immutag.container={self._settings.name}",
@@ -177,7 +182,7 @@ class ContainerTarget:
 
     def _settle(self, name: str, until: float) -> None:
         """It must run for a short time without having to be started again. Raises with its last words."""
-        settled = time.monotonic() + _SETTLE_S
+        settled = time.monotonic() + self._settle_s
         first = now = self._named(name, until)
         while now and first and now.runs and now.restarts == first.restarts:
             if time.monotonic() >= settled:
@@ -187,7 +192,7 @@ class ContainerTarget:
         said = words(self._engine.call("logs", "--tail", "3", now.id, until=until)) if now else ""
         raise DeployFailure(
             f"the container {name} does not stay up",
-            expected=f"that it runs for {_SETTLE_S:g} s",
+            expected=f"that it runs for {self._settle_s:g} s",
             found=f"{_state(now)}; its last words: {said or 'none'}",
             remedy="look at what the release needs to start; immutag history shows what ran before",
         )

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from immutag.core.errors import ConfigInvalid
 from immutag.core.values import EnvironmentName, GitSha, ImageRef, shown
@@ -104,7 +105,7 @@ def each(option: str, values: Iterable[str]) -> Iterator[str]:
 
 def _options(words: Sequence[str], *names: str) -> Iterator[str]:
     """The values of these options, written as `--name value` or `--name=value`."""
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in pairwise([*words, ""]):
         name, equals, value = word.partition("=")
         if name in names:
             yield value if equals else following

@@ -11,6 +11,7 @@ from immutag.process import Finished, run
 
 EngineName = Literal["docker", "podman"]
 _PROBE_S = 10.0
+_WORDS = 190  # characters of an engine's answer in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +116,6 @@ class Engine:
 
 
 def words(finished: Finished) -> str:
-    """The end of what a program said, on one line."""
-    return shown(" ".join(finished.tail(3).split()))
+    """The end of what a program said, on one line: that is where the reason stands."""
+    said = " ".join(finished.tail(3).split())
+    return shown(said if len(said) <= _WORDS else f"…{said[-_WORDS:]}")

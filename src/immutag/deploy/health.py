@@ -22,29 +22,30 @@ def wait_healthy(
     *,
     sha: GitSha,
     deadline: float,
-    env: Mapping[str, str],
+    http: Http,
+    env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> None:
     """Ask until it is healthy, at most for the check's own time and not beyond `deadline` (monotonic).
 
     An answer without the full SHA, where that is asked for, is of the old release: not healthy yet. `env`
-    is added to the environment of the check's program. Raises DeployFailure with what was seen last.
+    is added to the environment of the check's program, which runs in `cwd`.
+    Raises DeployFailure with what was seen last.
     """
     end = min(deadline, time.monotonic() + check.timeout_s)
     wait_s = _FIRST_WAIT_S
     seen = "nothing was asked: there was no time left"
-    with Http() as http:
-        while (left := end - time.monotonic()) > 0:
-            problem = (
-                _ask(http, check.url, check, sha, min(left, _ANSWER_S))
-                if check.url is not None
-                else _try(check, sha, left, env, cwd)
-            )
-            if problem is None:
-                return
-            seen = problem
-            time.sleep(max(0.0, min(wait_s, end - time.monotonic())))
-            wait_s = min(wait_s * 1.5, _LONGEST_WAIT_S)
+    while (left := end - time.monotonic()) > 0:
+        problem = (
+            _ask(http, check.url, check, sha, min(left, _ANSWER_S))
+            if check.url is not None
+            else _try(check, sha, left, env, cwd)
+        )
+        if problem is None:
+            return
+        seen = problem
+        time.sleep(max(0.0, min(wait_s, end - time.monotonic())))
+        wait_s = min(wait_s * 1.5, _LONGEST_WAIT_S)
     holding = f" that holds {sha}" if check.contains_sha else ""
     raise DeployFailure(
         "the release did not become healthy",
@@ -80,7 +81,7 @@ def _ask(http: Http, url: str, check: HealthCheck, sha: GitSha, timeout_s: float
 
 
 def _try(
-    check: HealthCheck, sha: GitSha, timeout_s: float, env: Mapping[str, str], cwd: Path | None
+    check: HealthCheck, sha: GitSha, timeout_s: float, env: Mapping[str, str] | None, cwd: Path | None
 ) -> str | None:
     """What is wrong with how the program ended; `None` if nothing is."""
     try:
