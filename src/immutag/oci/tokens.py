@@ -122,7 +122,7 @@ class Authorization:
         with self._lock:
             tokens = tuple(token for token, _ in self._tokens.values())
             found = self._found[0] if self._found else None
-        return (*tokens, found.password) if found else tokens
+        return (*tokens, found.password, _basic(found).removeprefix("Basic ")) if found else tokens
 
     def _chosen(self, offered: str) -> Challenge:
         schemes = {challenge.scheme: challenge for challenge in reversed(challenges(offered))}
