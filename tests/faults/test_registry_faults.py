@@ -105,6 +105,11 @@ def _endless_body(_: Request, wire: Wire) -> None:
     wire.endlessly(b"x" * 65536)
 
 
+def _endless_refusal(_: Request, wire: Wire) -> None:
+    wire.send(b"HTTP/1.1 403 X\r\n\r\n")
+    wire.endlessly(b"x" * 65536)
+
+
 def _endless_headers(_: Request, wire: Wire) -> None:
     wire.send(b"HTTP/1.1 200 OK\r\n")
     wire.endlessly(b"X-More: " + b"y" * 1000 + b"\r\n")
@@ -151,6 +156,7 @@ READING: dict[str, tuple[Play, type[ImmutagError]]] = {
     ),
     "a length beyond bounds": (_always(_found(Content_Length=str(100 << 20))), RegistryUnavailable),
     "not HTTP": (_always(b"SSH-2.0-OpenSSH_9.2\r\n"), RegistryUnavailable),
+    "a refusal without end": (_endless_refusal, RegistryAuth),
     "a null byte in a header": (_always(b"HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n"), RegistryUnavailable),
     "a status that is none": (_always(b"HTTP/1.1 abc OK\r\n\r\n"), RegistryUnavailable),
     "a web page": (

@@ -70,7 +70,7 @@ class Headers(Mapping[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete answer; the body is at most as long as the request allowed."""
+    """A complete answer, or a refusal (from 400 on) whose body was cut off where the request's limit is."""
 
     status: int
     headers: Headers

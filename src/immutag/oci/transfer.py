@@ -39,6 +39,7 @@ class Transfer:
         self._closed = closed
         self._received_bytes = 0
         self._headers_bytes = 0
+        self._cut_off = False
         self._fault: Fault | None = None
         self._error: BaseException | None = None
 
@@ -101,7 +102,8 @@ class Transfer:
         try:
             handle.perform()
         except pycurl.error as error:
-            raise self._failure(*error.args) from None
+            if not self._cut_off:
+                raise self._failure(*error.args) from None
         if self._error is not None:
             raise self._error
 
@@ -136,6 +138,7 @@ class Transfer:
     def _on_block(self, block: bytes) -> int | None:
         self._received_bytes += len(block)
         if self._bounds.limit_bytes is not None and self._received_bytes > self._bounds.limit_bytes:
+            self._cut_off = self.status >= 400  # the refusal counts, not all of what is said about it
             self._fault = Fault.TOO_LARGE
             return -1
         self.blocks.append(block)
