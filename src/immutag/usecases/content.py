@@ -52,7 +52,7 @@ def build(
     request = BuildRequest(
         context=workspace.context / recipe.context,
         dockerfile=workspace.context / recipe.context / recipe.dockerfile,
-        args=recipe.args,
+        args={**recipe.args, "IMAGE_SHA": str(commit.sha)},  # so that a service can say what it is
         platforms=recipe.platforms,
         labels=labels(commit, source),
         epoch_s=commit.time_s,
