@@ -84,7 +84,7 @@ def push_index(store: Store, *images: Descriptor) -> Descriptor:
     return push(store, json.dumps(document).encode(), IMAGE_INDEX)
 
 
-@pytest.mark.parametrize("size", [1, 511, 1024 * 1024, 5 * 1024 * 1024 + 1])
+@pytest.mark.parametrize("size", [0, 1, 511, 1024 * 1024, 5 * 1024 * 1024 + 1])
 def test_what_was_pushed_is_fetched(store: Store, size: int) -> None:
     content = os.urandom(size)
     assert not store.exists(described(content))

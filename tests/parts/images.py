@@ -1,5 +1,6 @@
 """Layout folders written by hand, so that what our reader says can be compared with what was written."""
 
+import gzip
 import hashlib
 import json
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
+GZIPPED_LAYER = LAYER + "+gzip"
 
 Json = dict[str, Any]
 
@@ -63,7 +65,10 @@ def add_image(
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": add_json(folder, config, CONFIG),
-        "layers": [add(folder, layer, layer_type) for layer in layers],
+        "layers": [
+            add(folder, gzip.compress(layer, mtime=0) if layer_type == GZIPPED_LAYER else layer, layer_type)
+            for layer in layers
+        ],
         **fields,
     }
     return add_json(folder, document, MANIFEST)
