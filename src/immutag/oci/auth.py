@@ -22,7 +22,7 @@ from immutag.core.values import shown
 
 IDENTITY_TOKEN_USERNAME = "<token>"  # noqa: S105 - the name that docker's helpers give an identity token
 _DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
-_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_HELPER = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _HELPER_S = 15.0
 _CONFIG_LIMIT_BYTES = 4 * 1024 * 1024
 
@@ -140,7 +140,7 @@ def _ask_helper(helper: object, name: str, path: Path, environ: Mapping[str, str
     """Ask `docker-credential-HELPER get`, which reads the host from standard input."""
     from immutag.process import run
 
-    if not isinstance(helper, str) or not _HELPER.fullmatch(helper):
+    if not isinstance(helper, str) or not re.fullmatch(_HELPER, helper):
         raise _invalid(path, "the name of a credential helper is not one")
     program = f"docker-credential-{helper}"
     try:

@@ -11,7 +11,7 @@ from immutag.oci.refusal import ERROR_LIMIT_BYTES, refusal
 from immutag.oci.session import Session, Waits
 
 _RESUMABLE = frozenset({Fault.BROKEN, Fault.TIMEOUT})
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
+_CONTENT_RANGE = r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)"
 
 
 def gone(url: str) -> MissingTag:
@@ -62,7 +62,7 @@ def _opened(session: Session, url: str, at: int, scope: str) -> Iterator[tuple[S
         if answer.headers.get("Content-Encoding", "identity") != "identity":
             raise NoAnswer(Fault.NONSENSE, url, "an encoding that was not asked for")
         if answer.status == 206 and at:
-            starts = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+            starts = re.fullmatch(_CONTENT_RANGE, answer.headers.get("Content-Range", ""))
             if starts is None or int(starts[1]) != at:
                 raise NoAnswer(Fault.NONSENSE, url, "another range than the one asked for")
             yield answer, 0

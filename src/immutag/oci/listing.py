@@ -11,8 +11,8 @@ from immutag.core.values import shown
 from immutag.oci.http import Response
 
 _PAGES = 1000
-_LINK = re.compile(r'<([^>]{1,4096})>\s*((?:;\s*[\w-]+\s*=\s*(?:"[^"]*"|[^\s;,]+)\s*)*)')
-_NEXT = re.compile(r';\s*rel\s*=\s*"?next"?\s*(?:;|$)', re.IGNORECASE)
+_LINK = r'<([^>]{1,4096})>\s*((?:;\s*[\w-]+\s*=\s*(?:"[^"]*"|[^\s;,]+)\s*)*)'
+_NEXT = r'(?i);\s*rel\s*=\s*"?next"?\s*(?:;|$)'
 
 
 def pages(get: Callable[[str], Response], url: str) -> Iterator[Response]:
@@ -30,8 +30,8 @@ def pages(get: Callable[[str], Response], url: str) -> Iterator[Response]:
 
 def _next(url: str, page: Response) -> str | None:
     """The next page, as a path: whatever server the link names, we stay on the registry."""
-    for target, parameters in _LINK.findall(page.headers.get("Link", "")):
-        if _NEXT.search(parameters):
+    for target, parameters in re.findall(_LINK, page.headers.get("Link", "")):
+        if re.search(_NEXT, parameters):
             joined = urljoin(f"http://registry{url}", target)
             _, slashes, rest = joined.partition("//")
             path = rest[rest.find("/") :] if slashes and "/" in rest else ""

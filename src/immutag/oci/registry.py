@@ -27,7 +27,7 @@ from immutag.oci.upload import Upload
 
 Found = Descriptor | None | ImmutagError
 _ACCEPT = {"Accept": ", ".join(sorted(MANIFESTS | INDEXES))}
-_STANDARD_TAG = re.compile(r"sha256-[0-9a-f]{64}(?:\.sig|\.att|\.sbom)?|sha512-[0-9a-f]{64,128}")
+_STANDARD_TAG = r"sha256-[0-9a-f]{64}(?:\.sig|\.att|\.sbom)?|sha512-[0-9a-f]{64}(?:\.sig)?"
 _WORKERS = 8
 SCRATCH_TAG = GitSha("0" * 40)
 """git's null id, the name of no commit: so it can never be a release's."""
@@ -105,7 +105,7 @@ class Registry:
 
     def standard_manifest(self, tag: str) -> tuple[Descriptor, bytes] | None:
         """What lies behind one of the tags that standards define beside an image: `sha256-<hex>[.sig]`."""
-        if not _STANDARD_TAG.fullmatch(tag):
+        if not re.fullmatch(_STANDARD_TAG, tag):
             raise ValueError("not a tag of cosign's or of the referrers' fallback")
         return self._manifest_at(tag)
 

@@ -22,11 +22,11 @@ from immutag.oci.message import Response, bare
 from immutag.oci.network import is_loopback
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's word for a word
-_PART = re.compile(
+_PART = (
     rf'[\s,]*(?:(?P<key>{_TOKEN})\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^\s,"]+))'
     rf"|(?P<scheme>{_TOKEN})(?=[\s,]|$))"
 )
-_BEARER = re.compile(r"[\x21-\x7e]{1,65536}")
+_BEARER = r"[\x21-\x7e]{1,65536}"
 _DEFAULT_LIFE_S = 60  # distribution's token specification: what a missing expires_in means
 _LONGEST_LIFE_S = 3600
 _REMEDY = "docker login (or podman login), or IMMUTAG_REGISTRY_USERNAME and IMMUTAG_REGISTRY_PASSWORD"
@@ -44,7 +44,8 @@ def challenges(header: str) -> list[Challenge]:
     """All that the header offers, up to where it stops making sense."""
     found: list[tuple[str, dict[str, str]]] = []
     at = 0
-    while part := _PART.match(header, at):
+    part_at = re.compile(_PART).match
+    while part := part_at(header, at):
         at = part.end()
         if part["scheme"]:
             found.append((part["scheme"].lower(), {}))
@@ -195,7 +196,7 @@ def _token(answer: Response, realm: str) -> tuple[str, float]:
         life_s = float(document.get("expires_in") or _DEFAULT_LIFE_S)
     except (ValueError, TypeError, AttributeError, RecursionError):
         token, life_s = None, 0.0
-    if not isinstance(token, str) or not _BEARER.fullmatch(token):
+    if not isinstance(token, str) or not re.fullmatch(_BEARER, token):
         raise RegistryUnavailable(
             f"the token server gave no token: {bare(realm)}",
             expected="200 and a JSON object with a token",

@@ -19,7 +19,7 @@ _BLOB = {"Content-Type": "application/octet-stream"}
 _CHUNK_BYTES = 16 * 1024 * 1024
 _RESUMABLE = frozenset({Fault.BROKEN, Fault.REFUSED, Fault.TIMEOUT})
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
-_RANGE = re.compile(r"(?:bytes[=: ])?0-(\d{1,18})")
+_RANGE = r"(?:bytes[=: ])?0-(\d{1,18})"
 
 
 class Upload:
@@ -133,7 +133,7 @@ class Upload:
         if not location:
             return 0
         answer = self._call("GET", location, again=True)
-        arrived = _RANGE.fullmatch(answer.headers.get("Range", ""))
+        arrived = re.fullmatch(_RANGE, answer.headers.get("Range", ""))
         if answer.status == 204 and arrived:
             self._location = location
             self._moved(answer)
