@@ -82,12 +82,13 @@ def project_checks(project: "Project", environ: Mapping[str, str]) -> list[Check
         checks.append(Check.failed("ledger", error))
     if environ.get("CI") and not project.ledger.shared:
         checks.append(_unshared(settings))
-    for repository in (settings.image.repository, settings.image.staging):
+    image = settings.image
+    for host, repository in {each.host: each for each in (image.staging, image.repository)}.items():
         try:
             project.reach(repository)
-            checks.append(Check(f"registry {repository}", State.OK, "it answers"))
+            checks.append(Check(f"registry {host}", State.OK, "it answers, and lets us in"))
         except ImmutagError as error:
-            checks.append(Check.failed(f"registry {repository}", error))
+            checks.append(Check.failed(f"registry {host}", error))
     return checks
 
 
