@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from immutag.core.values import Digest, GitSha, ImageRef, Repository
+from tests.parts.images import INDEX, MANIFEST, described
 from tests.parts.peers import Crane
 from tests.parts.programs import program
 
@@ -48,16 +49,27 @@ class Service:
         tag = f"{repository}:{sha}"
         self.crane("append", "--oci-empty-base", "-f", self.layer, "-t", tag)
         self.crane(
-            "mutate", tag, "--env", f"IMAGE_SHA={sha}", "--entrypoint", ",".join(entrypoint), "-t", tag
-        )
+            "mutate", tag, "--set-platform", "linux/amd64", "--env", f"IMAGE_SHA={sha}",
+            "--entrypoint", ",".join(entrypoint), "-t", tag,
+        )  # fmt: skip
         return ImageRef(repository, Digest(self.crane.digest(tag)))
 
     def publish_index(self, image: ImageRef) -> ImageRef:
-        """An index with this one image in it."""
-        tag = f"{image.repository}:index"
-        self.crane("index", "append", "-m", str(image), "-t", tag)
-        assert len(json.loads(self.crane("manifest", tag))["manifests"]) == 1
-        return ImageRef(image.repository, Digest(self.crane.digest(tag)))
+        """An index with this one image in it, as builders write it."""
+        manifest = self.crane.raw("manifest", image)
+        index = {
+            "schemaVersion": 2,
+            "mediaType": INDEX,
+            "manifests": [
+                described(manifest, MANIFEST) | {"platform": {"architecture": "amd64", "os": "linux"}}
+            ],
+        }
+        content = json.dumps(index).encode()
+        fields = described(content, INDEX)
+        url = f"http://{image.repository.host}/v2/{image.repository.path}/manifests/{fields['digest']}"
+        put = urllib.request.Request(url, content, {"Content-Type": INDEX}, method="PUT")
+        with urllib.request.urlopen(put, timeout=10):
+            return ImageRef(image.repository, Digest(fields["digest"]))
 
 
 @pytest.fixture(scope="session")
