@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from immutag.core.errors import BuildFailure, RegistryUnavailable
@@ -165,16 +165,19 @@ def test_an_empty_config_has_nothing() -> None:
     assert parse_config(b"{}").labels == {}
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400), st.sampled_from(sorted(MANIFESTS | INDEXES)))
 def test_any_bytes_are_read_or_refused(content: bytes, media_type: str) -> None:
     read_or_refuse(content, media_type)
 
 
+@settings(deadline=None)
 @given(JSON, st.sampled_from(sorted(MANIFESTS | INDEXES)))
 def test_any_json_is_read_or_refused(document: object, media_type: str) -> None:
     read_or_refuse(text(document), media_type)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([IMAGE, LISTING]), st.data())
 def test_a_manifest_with_one_value_changed_is_read_or_refused(
     document: dict[str, Any], data: st.DataObject
