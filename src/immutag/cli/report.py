@@ -42,7 +42,7 @@ class PlainReport:
         self._write = write
         self._quiet = loudness < 0
         self._lock = threading.Lock()
-        self._next: dict[str, float] = {}
+        self._moved: dict[str, tuple[float, tuple[int, int]]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -57,11 +57,12 @@ class PlainReport:
         self._say("output", {"message": line})
 
     def transfer(self, label: str, done_bytes: int, total_bytes: int) -> None:
+        now, moved = time.monotonic(), (done_bytes, total_bytes)
         with self._lock:
-            now = time.monotonic()
-            if done_bytes < total_bytes and now < self._next.setdefault(label, now + _EVERY_S):
+            due, last = self._moved.setdefault(label, (now + _EVERY_S, (0, 0)))
+            if moved == last or (done_bytes < total_bytes and now < due):
                 return
-            self._next[label] = now + _EVERY_S
+            self._moved[label] = (now + _EVERY_S, moved)
         self._say("transfer", {"message": label, "done_bytes": done_bytes, "total_bytes": total_bytes})
 
     def _say(self, event: str, fields: dict[str, object]) -> None:

@@ -51,7 +51,8 @@ def coloured(options: argparse.Namespace) -> bool:
 def _log(options: argparse.Namespace, record: Mapping[str, object]) -> None:
     if options.log_format == "json":
         write_error(write_json(record))
-    elif options.loudness >= 0:
+    elif options.loudness > 0 or (options.loudness == 0 and not colours(options, sys.stderr)):
+        # on a terminal the card says the same, for people
         known = (f"{name}={_value(value)}" for name, value in record.items() if value is not None)
         write_error("· " + " ".join(known))
 

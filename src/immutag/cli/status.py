@@ -36,7 +36,12 @@ def _row(each: Mapping[str, object]) -> tuple[object, ...]:
         each["image_sha"],
         Styled.of("interrupted", "warn") if each["interrupted"] else outcome(each["outcome"]),
         each["since"],
-        each["observed"],
+        _short(each["observed"]),
         each["signature_status"],
         Styled.of("held", "warn") if each["held"] else "allowed",
     )
+
+
+def _short(digest: object) -> str | None:
+    """As much of a digest as a person compares; `--json` has all of it."""
+    return None if digest is None else str(digest)[: len("sha256:") + 12]
