@@ -123,7 +123,7 @@ def release(here: Stage, which: str) -> str:
     git(here, "commit", "--quiet", "--message", f"The {which} change")
     sha = git(here, "rev-parse", "HEAD")
     immutag(here, "release")
-    recorded = asked(here, "show", sha)["image_digest"]
+    recorded = asked(here, "show", sha)["image"].partition("@")[2]
     check(tag_digest(here, sha) == recorded, f"the tag {sha[:12]}… holds other bytes than the ledger says")
     proved(f"the {which} commit's 40-character tag holds exactly the bytes in the ledger, {recorded[:19]}…")
     return sha
