@@ -1,5 +1,6 @@
 """What `--from` takes: layouts and archives that other tools wrote, and archives made to do harm."""
 
+import errno
 import gzip
 import hashlib
 import io
@@ -69,6 +70,19 @@ def test_a_layout_is_linked_and_not_copied(built: tuple[Peer, str], tmp_path: Pa
     layer = json.loads(Layout(tmp_path / "ours").manifest(root))["layers"][0]
     assert blob_path(tmp_path / "ours", layer).samefile(blob_path(tmp_path / "given", layer))
     assert ingest(tmp_path / "given", tmp_path / "ours") == root
+
+
+def test_a_layout_on_another_file_system_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    image = add_image(tmp_path / "given", b"layer")
+    monkeypatch.setattr("os.link", refuse)
+    root = ingest(finish(tmp_path / "given", image), tmp_path / "ours")
+    assert root == Layout(tmp_path / "ours").root() == descriptor(image)
+    for ours in (tmp_path / "ours" / "blobs" / "sha256").iterdir():
+        assert ours.read_bytes() == (tmp_path / "given" / "blobs" / "sha256" / ours.name).read_bytes()
+    assert len(list((tmp_path / "ours" / "blobs" / "sha256").iterdir())) == 3
 
 
 def test_a_layout_may_be_used_where_it_is(built: tuple[Peer, str], tmp_path: Path) -> None:
