@@ -225,12 +225,12 @@ def _not_found(directory: Path, *, bare: bool, why: str) -> ConfigInvalid:
         )
     marks = [place / ".git" for place in (directory.resolve(), *directory.resolve().parents)]
     mark = next((mark for mark in marks if mark.exists()), None)
-    if mark and mark.stat().st_uid != os.geteuid():
+    if mark:
         return ConfigInvalid(
-            "git refuses a repository that belongs to another user",
-            expected=f"{mark.parent} to belong to uid {os.geteuid()}",
-            found=f"uid {mark.stat().st_uid}: {shown(why)}",
-            remedy=f"git config --global --add safe.directory {mark.parent}",
+            "git refuses this repository",
+            expected=f"{mark.parent} to be a work tree that git reads",
+            found=shown(why),
+            remedy=f"if it is another user's: git config --global --add safe.directory {mark.parent}",
         )
     return ConfigInvalid(
         "not in a git repository",
