@@ -144,8 +144,10 @@ def deploy(here: Stage, sha: str) -> None:
 def roll_back(here: Stage, first: str, second: str) -> None:
     immutag(here, "rollback", "--env", "production")
     proved("without a SHA nothing was chosen and nothing was changed: these are the candidates")
+    before = builds(here)
     immutag(here, "rollback", "--env", "production", "--sha", first, "--reason", "the second is broken")
     answers(here, first)
+    check(builds(here) == before, "the rollback built something")
     proved(f"the rollback from {second[:12]} ran recorded bytes by digest, and built nothing")
 
 
@@ -160,9 +162,9 @@ def hold(here: Stage, first: str, second: str) -> None:
 
 def proof(here: Stage) -> None:
     immutag(here, "history")
-    head = immutag(here, "ledger", "head")
+    immutag(here, "ledger", "head")
     kept = here.folder / "kept-head"
-    kept.write_text(head + "\n")
+    kept.write_text(json.dumps(asked(here, "ledger", "head")))
     immutag(here, "ledger", "verify", "--against", str(kept))
     proved("every entry holds the hash of the one before it, up to the head that was kept outside the ledger")
 
@@ -177,6 +179,9 @@ def tampered(ledger: Path, copy: Path) -> None:
     """A copy of the ledger in which one character of the third entry's commit is another."""
     with closing(sqlite3.connect(ledger)) as real, closing(sqlite3.connect(copy)) as forged, forged:
         real.backup(forged)
+        guards = forged.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (guard,) in guards:  # the file refuses changes, until its owner has it otherwise
+            forged.execute(f"DROP TRIGGER {guard}")
         (text,) = forged.execute("SELECT text FROM entries WHERE sequence = 3").fetchone()
         at = text.index('"sha":"') + len('"sha":"')
         other = text[:at] + ("0" if text[at] != "0" else "1") + text[at + 1 :]
@@ -189,7 +194,7 @@ def tampered(ledger: Path, copy: Path) -> None:
 def answers(here: Stage, sha: str) -> None:
     with urllib.request.urlopen(f"http://{here.service}/", timeout=10) as answer:
         body = answer.read().decode().strip()
-    print(f"$ curl http://{here.service}/\n  {body}")
+    print(f"$ curl http://{here.service}/\n{body}")
     check(sha in body, f"the service does not answer with {sha}")
     proved(f"what runs is the commit {sha[:12]}…, by its own word")
 
@@ -211,6 +216,11 @@ def writes(here: Stage) -> int:
     return sum(log.count(f'"{method} /v2/') for method in ("PUT", "POST", "PATCH", "DELETE"))
 
 
+def builds(here: Stage) -> int:
+    """How many builds the ledger has."""
+    return sum(entry["type"] == "built" for entry in asked(here, "history", "--limit", "1000"))
+
+
 def git(here: Stage, *arguments: str) -> str:
     ran = subprocess.run(
         ["git", *arguments], cwd=here.sources, env=here.env, stdin=subprocess.DEVNULL,
@@ -219,29 +229,26 @@ def git(here: Stage, *arguments: str) -> str:
     return ran.stdout.strip()
 
 
-def asked(here: Stage, *arguments: str) -> dict[str, Any]:
+def asked(here: Stage, *arguments: str) -> Any:
     """A reading command's JSON, without showing it."""
     ran = subprocess.run(
         [ROOT / ".venv" / "bin" / "immutag", "--json", *arguments], cwd=here.sources, env=here.env,
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    document: dict[str, Any] = json.loads(ran.stdout)
-    return document
+    return json.loads(ran.stdout)
 
 
-def immutag(here: Stage, *arguments: str, expect: int = 0, **env: str) -> str:
-    """Run a command and show it as a person would see it. Its exit status must be the expected one."""
+def immutag(here: Stage, *arguments: str, expect: int = 0, **env: str) -> None:
+    """Run a command as a person would see it. Its exit status must be the expected one."""
     print("$ immutag", *(f'"{word}"' if " " in word else word for word in arguments), flush=True)
     ran = subprocess.run(
         [ROOT / ".venv" / "bin" / "immutag", *arguments], cwd=here.sources, env={**here.env, **env},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, check=False,
     )  # fmt: skip
-    print(textwrap.indent(ran.stdout.rstrip(), "  "), flush=True)
     if ran.returncode != expect:
         raise NotProved(f"it ended with status {ran.returncode} instead of {expect}")
     if expect:
-        print(f"  (exit status {expect})")
-    return ran.stdout.strip()
+        print(f"(exit status {expect})")
 
 
 def title(text: str) -> None:
