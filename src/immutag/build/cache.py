@@ -26,8 +26,8 @@ def refuse_cache_arguments(arguments: Iterable[str]) -> None:
     Raises PolicyViolation, ConfigInvalid.
     """
     for argument in arguments:
-        name, _, value = argument.partition("=")
-        if name.startswith(("--cache", "--layers", "--no-cache")) or "type=cache" in value:
+        name = argument.partition("=")[0]
+        if name.startswith(("--cache", "--layers", "--no-cache")) or "type=cache" in argument:
             raise _cache(f"the builder's argument {shown(argument)}", "remove it from [build] builder_args")
         if name in _ATTESTATIONS:
             raise PolicyViolation(

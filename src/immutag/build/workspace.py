@@ -20,12 +20,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from immutag.core.errors import ImmutagError
+from immutag.core.errors import ConfigInvalid, ImmutagError
 from immutag.core.values import Digest, GitSha
 from immutag.oci import Descriptor
 from immutag.oci.archive import ingest
 
 _LOGS_KEPT = 20
+_TRIES = 100
 _FINISHED_KEPT_S = 7 * 24 * 3600
 
 
@@ -70,19 +71,25 @@ class Workspace:
 
     @classmethod
     def _orphans(cls, builds: Path) -> Iterator[Self]:
-        for folder in sorted(builds.glob("*/*/")):
+        for folder in [folder for commit in _children(builds) for folder in _children(commit)]:
             if (lock := _lock(folder)) is not None:
                 yield cls(builds, folder, lock)
 
     @classmethod
     def _new(cls, builds: Path, parent: Path) -> Self:
         """Another process may take the folder for an orphan before it is locked: then another folder."""
-        while True:
-            parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):
+        for _ in range(_TRIES):
+            with suppress(FileNotFoundError, FileExistsError):  # the parent goes with the last folder in it
+                parent.mkdir(parents=True, exist_ok=True)
                 folder = Path(tempfile.mkdtemp(prefix="", dir=parent))
                 if (lock := _lock(folder)) is not None:
                     return cls(builds, folder, lock)
+        raise ConfigInvalid(
+            "there is no place to build in",
+            expected="a folder that can be made and locked",
+            found=f"{_TRIES} tries in {parent} without one",
+            remedy=f"ls -ld {parent}",
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -152,12 +159,20 @@ def _read(file: Path) -> BuiltLayout:
     return BuiltLayout(root, document["builder"], document["duration_ms"], document["platform"])
 
 
+def _children(folder: Path) -> list[Path]:
+    """What is in a folder; nothing if another process has just deleted it (`glob` would fail)."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
 def _lock(folder: Path) -> int | None:
     """The folder's lock, if it is free and the folder still there. It ends with our process."""
     file = folder / "lock"
     try:
         lock = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
