@@ -1,14 +1,14 @@
 """The ledger: facts in one total order, hash-chained (DR-017)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from immutag.core.facts import Entry, Fact, Stream
+from immutag.core.frozen import frozen
 from immutag.core.values import Digest, EnvironmentName
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Checkpoint:
     """How long the ledger is, and the hash of its last entry (64 zeros when empty)."""
 

@@ -8,12 +8,12 @@ never written again from values.
 import json
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 from immutag.core.errors import ConfigInvalid, LedgerCorrupt
 from immutag.core.facts import Entry, Fact, Stream, decode, encode
+from immutag.core.frozen import replace
 from immutag.core.values import shown
 from immutag.ledger import Checkpoint
 

@@ -13,13 +13,14 @@ from typing import Self
 
 from immutag.core.errors import LedgerConflict, LedgerCorrupt
 from immutag.core.facts import Entry, Fact, Stream, encode
-from immutag.core.values import Digest, EnvironmentName
-from immutag.ledger import Checkpoint
+from immutag.core.values import Digest, EnvironmentName, shown
+from immutag.ledger import Checkpoint, chain
 from immutag.ledger.chain import START, corrupt, follow, seal, unseal
 from immutag.ledger.sqlite_file import Row, SqliteFile
 
 _PAGE = 500
 _LAST_CHARACTER = "\U0010ffff"
+_LEAST = -(2**63)
 
 
 class SqliteLedger:
@@ -140,8 +141,8 @@ class SqliteLedger:
     def entries(self, *, after: int = 0) -> Iterator[Entry]:
         """Everything after a sequence number, checked as a chain on the way. Raises LedgerCorrupt."""
         rows, again = tee(self._rows(after))
-        chain = follow((row[:3] for row in rows), after=self._checkpoint(after))
-        for row, entry in zip(again, chain, strict=True):
+        linked = follow(map(_sealed, rows), after=self._checkpoint(after))
+        for row, entry in zip(again, linked, strict=True):
             yield _as_found(row, entry)
 
     def head(self) -> Checkpoint:
@@ -186,12 +187,15 @@ class SqliteLedger:
         return [_entry(row) for row in rows]
 
     def _rows(self, after: int) -> Iterator[Row]:
-        """All rows after a sequence number, in pages: a long reader never holds up the writers' WAL."""
+        """All rows after a sequence number, in pages: a long reader never holds up the writers' WAL.
+
+        From the start, that includes rows with numbers that no entry has.
+        """
+        least = after + 1 if after else _LEAST
         while True:
             try:
                 page = self._file.page(
-                    "SELECT * FROM entries WHERE sequence > ? ORDER BY sequence LIMIT ?",
-                    (after, _PAGE),
+                    "SELECT * FROM entries WHERE sequence >= ? ORDER BY sequence LIMIT ?", (least, _PAGE)
                 )
             except LedgerCorrupt as error:
                 raise corrupt(after + 1, expected=error.expected, found=error.found) from error
@@ -199,6 +203,7 @@ class SqliteLedger:
                 return
             yield from page
             after = page[-1][0]
+            least = after + 1
 
 
 def _found_by(entry: Entry) -> Row:
@@ -209,8 +214,16 @@ def _found_by(entry: Entry) -> Row:
 
 
 def _entry(row: Row) -> Entry:
-    sequence, text, hash, *_ = row
+    sequence, text, hash = _sealed(row)
     return _as_found(row, unseal(text, hash, at=sequence))
+
+
+def _sealed(row: Row) -> chain.Row:
+    """The part of a row that the chain is about. SQLite keeps any type of value in any column."""
+    match row:
+        case (int(sequence), str(text), str(hash), *_):
+            return sequence, text, hash
+    raise corrupt(row[0], expected="a text and its hash", found="a row with values of other types")
 
 
 def _as_found(row: Row, entry: Entry) -> Entry:
@@ -218,7 +231,9 @@ def _as_found(row: Row, entry: Entry) -> Entry:
     sequence, _, _, *columns = row
     for found, expected in zip((sequence, *columns), (entry.sequence, *_found_by(entry)), strict=True):
         if found != expected:
-            raise corrupt(sequence, expected=f"a column with {expected}", found=f"a column with {found}")
+            raise corrupt(
+                sequence, expected=f"a column with {expected}", found=f"a column with {shown(str(found))}"
+            )
     return entry
 
 

@@ -31,6 +31,8 @@ def in_words(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         raise worded(error, path) from error
+    except UnicodeDecodeError as error:  # an error message with a name out of a damaged page
+        raise damaged(path, "text that is not UTF-8") from error
     except OSError as error:
         raise _refused(path, error.strerror or "the system refused") from error
 

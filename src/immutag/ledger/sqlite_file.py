@@ -76,7 +76,7 @@ class SqliteFile:
             try:
                 while row := cursor.fetchone():
                     rows.append(row)
-            except sqlite3.DatabaseError:
+            except (sqlite3.DatabaseError, UnicodeDecodeError):
                 if not rows:
                     raise
         return rows
