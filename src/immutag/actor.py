@@ -1,7 +1,7 @@
 """Who acts, for the ledger: the person or CI run that this process works for."""
 
-import getpass
-import socket
+import os
+import pwd
 from collections.abc import Mapping
 
 from immutag.core.values import shown
@@ -23,11 +23,11 @@ def actor(environ: Mapping[str, str]) -> str:
     address = run_address(environ)
     if name and address:
         return shown(f"{name} {address}")
-    return shown(f"{_user()}@{socket.gethostname()}")
+    return shown(f"{_user()}@{os.uname().nodename}")
 
 
 def _user() -> str:
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as containers have
-        return "unknown"
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a user id without a name, as containers have
+        return str(os.getuid())
