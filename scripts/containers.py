@@ -1,13 +1,17 @@
 """podman and buildah with storage and settings of their own: nothing of the machine's is seen or touched."""
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tarfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
+_PATIENCE_S = 10.0
 _LIMITS = 'default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]'
 # What works depends on the machine (a container in a container may have no cgroups to give, or a runtime
 # that cannot start): the first of these that runs a program is taken.
@@ -50,15 +54,40 @@ def engine_environment(root: Path, busybox: Path) -> dict[str, str]:
 
 
 def remove_storage(root: Path) -> None:
-    """Delete an engine's folder, and first unmount what the engine left mounted below it."""
+    """Delete an engine's folder, once nothing of the engine works in it and nothing is mounted below it.
+
+    An interrupted engine leaves a process for each container, which ends a little after the container.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while working := _working_in(root):
+        if time.monotonic() > deadline:
+            for pid in working:
+                _kill_with_children(pid)
+        time.sleep(0.05)
     mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for path in sorted((m for m in mounted if m.startswith(f"{root}/")), reverse=True):
         subprocess.run(["umount", path], check=True, timeout=30)
     if root.exists():
-        unshared = ["podman", "unshare"] if os.geteuid() else []  # files of mapped users
-        if unshared:
-            subprocess.run([*unshared, "rm", "-rf", str(root / "root")], check=False, timeout=60)
+        if os.geteuid() != 0:  # some files belong to the users that the engine mapped
+            subprocess.run(["podman", "unshare", "rm", "-rf", str(root / "root")], check=False, timeout=60)
         shutil.rmtree(root)
+
+
+def _working_in(root: Path) -> list[int]:
+    """The processes whose command line names something below `root`: conmon, podman itself."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"{root}/".encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def _kill_with_children(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        for each in (*map(int, children), pid):
+            os.kill(each, signal.SIGKILL)
 
 
 def _settings(root: Path, containers: tuple[str, ...], engine: tuple[str, ...]) -> str:

@@ -28,6 +28,7 @@ from scripts.containers import NoEngine, engine_environment, remove_storage
 ROOT = Path(__file__).resolve().parent.parent
 POLICY_VIOLATION, LEDGER_CORRUPT = 14, 21
 _READY_S = 20.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class NotProved(Exception):
@@ -54,7 +55,7 @@ def main() -> int:
     parser.add_argument("--busybox", type=Path, required=True)
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
-    for sign in (signal.SIGTERM, signal.SIGHUP):
+    for sign in _SIGNALS:
         signal.signal(sign, _interrupt)
     began = time.monotonic()
     try:
@@ -338,7 +339,7 @@ def start_registry(folder: Path, host: str) -> subprocess.Popen[bytes]:
 
 def take_away(folder: Path, registry: subprocess.Popen[bytes] | None, env: Mapping[str, str]) -> None:
     """End what runs and delete the folder; an impatient Ctrl-C does not stop this half-way."""
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for sign in _SIGNALS:
         signal.signal(sign, signal.SIG_IGN)
     if "CONTAINERS_CONF" in env:
         subprocess.run(
