@@ -2,11 +2,11 @@
 
 import typing
 from collections.abc import Sequence
-from dataclasses import fields
 
 from hypothesis import strategies as st
 
 from immutag.core.facts import Entry, Fact, Stream
+from immutag.core.frozen import fields
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, Repository
 from immutag.ledger.chain import START, seal
 

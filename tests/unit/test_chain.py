@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import replace
 
 import pytest
 import rfc8785
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from immutag.core.errors import ConfigInvalid, LedgerCorrupt
 from immutag.core.facts import Entry, Fact, Held, Stream
+from immutag.core.frozen import replace
 from immutag.core.values import EnvironmentName, Repository
 from immutag.ledger import Checkpoint
 from immutag.ledger.chain import START, canonical, follow, seal, unseal
@@ -162,7 +162,7 @@ def test_the_first_bad_entry_is_named(pairs: list[tuple[Stream, Fact]], at: int,
 def resealed(changes: dict[str, object]) -> list[tuple[int, str, str]]:
     """Three entries, the last sealed again with something changed: its own hash is right."""
     made = chained([(STREAM, held(reason)) for reason in "abc"])
-    last = replace(made[2][0], **changes)  # type: ignore[arg-type] # a table of fields
+    last = replace(made[2][0], **changes)
     entry, text = seal(
         sequence=last.sequence,
         stream=last.stream,

@@ -7,7 +7,7 @@ again with or without its finished layout. The registry overwrites tags without 
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 
 import pytest
@@ -27,6 +27,7 @@ from immutag.core.facts import (
     Tagged,
     WriteOnce,
 )
+from immutag.core.frozen import replace
 from immutag.core.release import Release, Seen, Step, decide, fold
 from immutag.core.values import Digest, GitSha, Repository, RepositoryType, ShaTag
 
@@ -166,7 +167,7 @@ def act(world: World, at: int, process: Process) -> World:
 
 def perform(chosen: Step, world: World, at: int, process: Process) -> World:
     def then(told: Told, now: World = world, **changes: int) -> World:
-        return put(now, at, replace(process, phase="append", telling=told, **changes))  # type: ignore[arg-type]
+        return put(now, at, replace(process, phase="append", telling=told, **changes))
 
     match chosen:
         case Step.REQUEST:

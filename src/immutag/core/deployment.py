@@ -1,7 +1,6 @@
 """An environment: what runs, who is deploying, and whether automatic deployments may (DR-006, DR-014)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from immutag.core.facts import (
     Deploying,
@@ -16,10 +15,11 @@ from immutag.core.facts import (
     SignatureStatus,
     TakenOver,
 )
+from immutag.core.frozen import frozen, replace
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Placement:
     """What is to run, and what to go back to."""
 
@@ -30,19 +30,19 @@ class Placement:
     previous_sha: GitSha | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Running:
     """What the platform says runs: for each instance, every digest it knows for that image."""
 
     instances: tuple[frozenset[Digest], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class NothingRuns:
     """The platform says that nothing of this environment runs."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Unobservable:
     """The target has no way to say what runs."""
 
@@ -50,7 +50,7 @@ class Unobservable:
 Observation = Running | NothingRuns | Unobservable
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class HealthCheck:
     """How a release shows that it works: a URL that answers 2xx, or a command that exits 0.
 
@@ -63,7 +63,7 @@ class HealthCheck:
     contains_sha: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Environment:
     """A place where releases run. `timeout_s` bounds each act of its target."""
 
@@ -81,7 +81,7 @@ class Environment:
         return 2 * (self.timeout_s + health_s) + 60
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Deployed:
     """The last release that was brought up in an environment, and how that ended.
 
@@ -97,7 +97,7 @@ class Deployed:
     signature_status: SignatureStatus | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class EnvironmentState:
     """What the ledger says about an environment, at `version` of its stream."""
 

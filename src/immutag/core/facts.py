@@ -9,12 +9,12 @@ the command ended with that error.
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from enum import Enum
 from functools import cache
 from typing import Any, ClassVar, Self
 
 from immutag.core.errors import ImmutagError, LedgerCorrupt
+from immutag.core.frozen import fields, frozen
 from immutag.core.values import (
     Digest,
     EnvironmentName,
@@ -63,7 +63,7 @@ class Outcome(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Requested:
     """A release of this commit was asked for."""
 
@@ -75,7 +75,7 @@ class Requested:
     source: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Built:
     """A clean build, or a given layout, has this root manifest; its bytes were hashed by us."""
 
@@ -90,7 +90,7 @@ class Built:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Pushed:
     """All content below this digest is in the registry, and the root was read back by digest."""
 
@@ -101,7 +101,7 @@ class Pushed:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Claimed:
     """The one digest that this SHA will ever have (law 2)."""
 
@@ -113,7 +113,7 @@ class Claimed:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class SignatureChecked:
     """What the three places of signatures held for this digest."""
 
@@ -126,7 +126,7 @@ class SignatureChecked:
     signer: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Tagged:
     """The SHA tag names the claimed digest; read back by tag and by digest. This is a release."""
 
@@ -138,7 +138,7 @@ class Tagged:
     write_once: WriteOnce
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Stopped:
     """A command ended with this error; `stage` says at which check or act."""
 
@@ -172,7 +172,7 @@ class Stopped:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Deploying:
     """A deployment has begun, under a lease: no act of it happens after `until`.
 
@@ -202,7 +202,7 @@ class Deploying:
     until: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class TakenOver:
     """A deployment whose holder is gone is being closed by somebody else, under a lease of their own."""
 
@@ -215,7 +215,7 @@ class TakenOver:
     until: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Healthy:
     """The deployment's digest was seen running and healthy (`ok`), or could not be observed."""
 
@@ -229,7 +229,7 @@ class Healthy:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class RolledBack:
     """A rollback's digest was seen running and healthy (`ok`), or could not be observed."""
 
@@ -244,7 +244,7 @@ class RolledBack:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Restored:
     """The new release did not become healthy; the previous one runs again."""
 
@@ -260,7 +260,7 @@ class Restored:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Failed:
     """The new release did not become healthy, and nothing could be restored."""
 
@@ -274,7 +274,7 @@ class Failed:
     duration_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Held:
     """Automatic deployments stay away until a person lifts this. `quarantined` was left by a rollback."""
 
@@ -285,7 +285,7 @@ class Held:
     quarantined: GitSha | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class ReleasedHold:
     """A person lifted the hold."""
 
@@ -295,7 +295,7 @@ class ReleasedHold:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Probed:
     """What keeps this registry's tags from being written twice, as tried by `doctor --probe`."""
 
@@ -312,7 +312,7 @@ Fact = (
 _KINDS: dict[str, type[Fact]] = {kind.type: kind for kind in typing.get_args(Fact)}
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class Stream:
     """The facts about one thing, numbered 1, 2, … within it."""
 
@@ -335,7 +335,7 @@ class Stream:
         return self.name
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Entry:
     """A fact in the ledger (DR-017). `time` is UTC, RFC 3339 with milliseconds; hashes are hex."""
 

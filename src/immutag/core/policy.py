@@ -1,13 +1,13 @@
 """What is allowed, as pure functions that raise PolicyViolation (DR-003, DR-005, DR-006, DR-014)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
 
 from immutag.core.deployment import Environment, EnvironmentState
 from immutag.core.errors import PolicyViolation
 from immutag.core.facts import Outcome
+from immutag.core.frozen import frozen
 from immutag.core.values import EnvironmentName, GitSha, Repository, RepositoryType
 from immutag.core.verification import Unverified, Verification
 
@@ -19,7 +19,7 @@ class Enforcement(Enum):
     MANDATORY = "mandatory"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Repositories:
     """The two repositories of a service, and the branch whose commits are canonical."""
 

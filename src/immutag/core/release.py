@@ -5,11 +5,11 @@ appends is `usecases/release.py`. Every row of it is tested, and a model runs al
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from immutag.core.errors import DigestMismatch, LedgerConflict
 from immutag.core.facts import Built, Claimed, Entry, Pushed, Requested, SignatureChecked, Tagged
+from immutag.core.frozen import frozen, replace
 from immutag.core.values import Digest, ShaTag
 
 
@@ -26,7 +26,7 @@ class Step(Enum):
     DONE = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Release:
     """What the ledger says about a SHA in a repository, at `version` of its stream."""
 
@@ -40,7 +40,7 @@ class Release:
     tagged: Tagged | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Seen:
     """What the world says. `layout` is the root of the layout folder that we hold ourselves.
 

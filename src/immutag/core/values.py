@@ -5,11 +5,11 @@ canonical text of each.
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import Self
 
 from immutag.core.errors import ConfigInvalid, DigestMismatch, MissingSha, PolicyViolation
+from immutag.core.frozen import frozen
 
 _SHA = re.compile(r"[0-9a-f]{40}")
 _SHA_LIKE = re.compile(r"[0-9a-fA-F]{13,}")
@@ -30,7 +30,7 @@ def shown(text: str) -> str:
     return clean + "…" if len(text) > 200 else clean
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class GitSha:
     """A full commit SHA: 40 lowercase hex characters (DR-001)."""
 
@@ -77,7 +77,7 @@ class GitSha:
         return cls(text)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class ShortTag:
     """The optional second tag of a release; a convenience for readers, never what runs (DR-008)."""
 
@@ -96,7 +96,7 @@ class ShortTag:
         return self.value
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class Digest:
     """The digest of some bytes, `sha256:…` or `sha512:…` (OCI image-spec, descriptor.md#digests)."""
 
@@ -130,7 +130,7 @@ class RepositoryType(Enum):
     STAGING = "staging"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class Repository:
     """A registry's repository, `host[:port]/path`: the host is always named, so nothing is guessed."""
 
@@ -158,7 +158,7 @@ class Repository:
         return f"{self.host}/{self.path}" if self.host else self.path
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class ImageRef:
     """What runs, and nothing else does: `repository@digest` (law 5)."""
 
@@ -175,7 +175,7 @@ class ImageRef:
         return cls(Repository.parse(repository), Digest(digest))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class ShaTag:
     """The only primary tag there is: `repository:sha` (law 1)."""
 
@@ -186,7 +186,7 @@ class ShaTag:
         return f"{self.repository}:{self.sha}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Platform:
     """An OCI platform, `os/architecture[/variant]` (DR-004)."""
 
@@ -211,7 +211,7 @@ class Platform:
         return cls(found[1], found[2], found[3])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class EnvironmentName:
     """The name of an environment, as it stands in streams, containers and options."""
 

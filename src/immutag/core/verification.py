@@ -1,13 +1,12 @@
 """Who vouches for a digest: a finding, never an exception (DR-003)."""
 
-from dataclasses import dataclass
-
 from immutag.core.errors import SoftVerifyToolError
 from immutag.core.facts import SignatureReason, SignatureStatus
+from immutag.core.frozen import frozen
 from immutag.core.values import Digest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Place:
     """A place where signatures are kept, and what it answered, in words."""
 
@@ -15,7 +14,7 @@ class Place:
     answer: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Verified:
     """Somebody whom we trust vouches for the subject. Cannot be said without saying who."""
 
@@ -33,7 +32,7 @@ class Verified:
             )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Unverified:
     """Nobody whom we trust vouches for the subject, and why. Every place has answered."""
 

@@ -6,17 +6,17 @@ word may be that word alone.
 
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from immutag.core.errors import ConfigInvalid, ImmutagError
+from immutag.core.frozen import frozen
 from immutag.core.values import Platform, Repository, shown
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Where:
     """Where a value stands: its key's path, and the file or variable that holds it."""
 
@@ -33,7 +33,7 @@ class Where:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Kind(Generic[T]):
     """How a value is read: `from_text` from a variable to what TOML would give, then `parse`."""
 

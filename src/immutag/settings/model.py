@@ -1,11 +1,11 @@
 """The configuration as values: what the rest of the program gets instead of a TOML document."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from immutag.core.deployment import HealthCheck
+from immutag.core.frozen import frozen
 from immutag.core.values import EnvironmentName, Platform, Repository
 
 
@@ -16,7 +16,7 @@ class Verification(Enum):
     MANDATORY = "mandatory"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class ImageSettings:
     """`[image]`. `main` is the branch whose commits are canonical (DR-005)."""
 
@@ -26,7 +26,7 @@ class ImageSettings:
     short_tag: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class BuildSettings:
     """`[build]`. `context` and `file` are relative to the configuration's folder, inside the commit."""
 
@@ -39,7 +39,7 @@ class BuildSettings:
     builder_args: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class RegistrySettings:
     """`[registry."host"]`. `plain_http` is on for loopback only, unless asked for."""
 
@@ -48,7 +48,7 @@ class RegistrySettings:
     ca: Path | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class LedgerSettings:
     """`[ledger]`. `path` is the SQLite file, absolute; `url` is what the configuration says."""
 
@@ -57,7 +57,7 @@ class LedgerSettings:
     accept_unshared: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class SignerIdentity:
     """A certificate identity that is trusted, as one issuer vouches for it."""
 
@@ -65,7 +65,7 @@ class SignerIdentity:
     subject: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class TrustSettings:
     """`[trust]` (DR-003)."""
 
@@ -75,7 +75,7 @@ class TrustSettings:
     identities: tuple[SignerIdentity, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class MetricsSettings:
     """`[metrics]`: off unless asked for (DR-010)."""
 
@@ -84,7 +84,7 @@ class MetricsSettings:
     pushgateway: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class ContainerTarget:
     """An environment that is one container of an engine on this machine. No `container`: a derived name."""
 
@@ -100,7 +100,7 @@ class ContainerTarget:
     stop_timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class CommandTarget:
     """An environment that the team's own programs change and observe. No `observe`: never `ok`."""
 
@@ -108,7 +108,7 @@ class CommandTarget:
     observe: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class EnvironmentSettings:
     """`[environments.NAME]`. `timeout_s` bounds each act on the target."""
 
@@ -120,7 +120,7 @@ class EnvironmentSettings:
     timeout_s: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Origin:
     """One key, its value as it was written, and where it came from: a file, a variable, or `default`."""
 
@@ -129,7 +129,7 @@ class Origin:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Settings:
     """Everything that immutag.toml and the environment say. `root` is the folder that paths start from."""
 

@@ -1,13 +1,12 @@
 """Who holds an environment, and until when. No lock waits for a person (DR-014)."""
 
 import os
-import socket
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from immutag.core.errors import LedgerConflict
+from immutag.core.frozen import frozen
 
 
 def holder(run: str | None) -> str:
@@ -28,9 +27,9 @@ def _machine() -> str:
     boot = Path("/proc/sys/kernel/random/boot_id")
     namespace = Path("/proc/self/ns/pid")
     try:
-        return f"{socket.gethostname()}/{boot.read_text()[:8]}/{namespace.readlink().name.strip('pid:[]')}"
+        return f"{os.uname().nodename}/{boot.read_text()[:8]}/{namespace.readlink().name.strip('pid:[]')}"
     except OSError:
-        return socket.gethostname()
+        return os.uname().nodename
 
 
 def _start(pid: int) -> str:
@@ -42,7 +41,7 @@ def _start(pid: int) -> str:
     return "" if after_name[0] in "ZX" else after_name[19]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Lease:
     """The time that our acts have. `until` is what the ledger says; the deadline is our own clock's."""
 
