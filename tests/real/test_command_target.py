@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,6 +22,7 @@ OLD_IMAGE = ImageRef(REPOSITORY, Digest("sha256:" + "1" * 64))
 NEW_IMAGE = ImageRef(REPOSITORY, Digest("sha256:" + "2" * 64))
 UPDATE = Placement(NEW_IMAGE, NEW, PRODUCTION, OLD_IMAGE, OLD)
 LIMIT_S = 30.0
+ROOT = Path(__file__).parents[2]
 DUMP = "import json, os; open('told', 'w').write(json.dumps(dict(os.environ)))"
 
 
@@ -45,6 +48,7 @@ def told(folder: Path) -> dict[str, str]:
 def test_apply_is_told_what_to_run_and_what_runs(tmp_path: Path) -> None:
     dumping(tmp_path).place(UPDATE, timeout_s=LIMIT_S)
     assert {key: value for key, value in told(tmp_path).items() if key.startswith("IMMUTAG_")} == {
+        "IMMUTAG_ACTS_ON": f"production from {tmp_path}",
         "IMMUTAG_IMAGE": str(NEW_IMAGE),
         "IMMUTAG_IMAGE_SHA": str(NEW),
         "IMMUTAG_DIGEST": str(NEW_IMAGE.digest),
@@ -138,6 +142,35 @@ def test_an_apply_that_hangs_is_ended_with_everything_that_it_started(tmp_path: 
         target(tmp_path, apply="sleep 300 & echo $! > child; wait").place(UPDATE, timeout_s=0.5)
     assert time.monotonic() - began < 20
     assert not Path("/proc", (tmp_path / "child").read_text().strip(), "exe").exists()
+
+
+def test_an_apply_that_outlives_a_killed_immutag_is_waited_for(tmp_path: Path) -> None:
+    """Otherwise the older one could win. What it leaves running behind is not waited for."""
+    script = tmp_path / "apply"
+    script.write_text(
+        "#!/bin/sh\nset -eu\n"
+        "if [ ! -e began ]; then touch began; setsid sleep 300 & echo $! > daemon; sleep 1; fi\n"
+        'echo "$IMMUTAG_IMAGE_SHA" >> applied\n'
+    )
+    script.chmod(0o755)
+    code = (
+        "import sys; sys.path.insert(0, '.'); from tests.real.test_command_target import *\n"
+        "CommandTarget(PRODUCTION, apply=('./apply',), observe=(), cwd=Path(sys.argv[1]))"
+        ".place(UPDATE, timeout_s=LIMIT_S)"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT)
+    end = time.monotonic() + LIMIT_S
+    while not (tmp_path / "daemon").exists() and time.monotonic() < end:
+        time.sleep(0.01)  # between two looks; the bound is LIMIT_S
+    killed.kill()
+    killed.wait()
+    assert not (tmp_path / "applied").exists()
+    try:
+        again = CommandTarget(PRODUCTION, apply=("./apply",), observe=(), cwd=tmp_path)
+        again.restore(UPDATE, timeout_s=LIMIT_S)
+        assert (tmp_path / "applied").read_text().split() == [str(NEW), str(OLD)]
+    finally:
+        os.kill(int((tmp_path / "daemon").read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("apply", [("./missing",), ("./not-executable",)])

@@ -66,13 +66,13 @@ def test_a_previous_release_without_sha_is_named_by_its_digest() -> None:
     ],
 )
 def test_the_pull_command(engine: str, plain_http: bool, expected: tuple[str, ...]) -> None:
-    kind = Engine("podman" if engine == "podman" else "docker", ()).kind
+    kind = Engine("podman" if engine == "podman" else "docker", (), mark="").kind
     settings = ContainerSettings(name="api", plain_http=plain_http)
     assert pull_argv(settings, IMAGE, plain_http=kind.plain_http) == expected
 
 
 def test_the_engine_s_arguments_stand_before_the_subcommand() -> None:
-    engine = Engine("docker", ("-H", "unix:///run/other.sock"))
+    engine = Engine("docker", ("-H", "unix:///run/other.sock"), mark="")
     assert engine.argv("ps", "--all") == ("docker", "-H", "unix:///run/other.sock", "ps", "--all")
 
 

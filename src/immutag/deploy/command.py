@@ -1,5 +1,6 @@
 """An environment that the team's own programs change and observe (`target = "command"`)."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from immutag.core.deployment import NothingRuns, Observation, Placement, Running
 from immutag.core.errors import ConfigInvalid, DeployFailure, DigestMismatch
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, shown
 from immutag.deploy import REGISTRY_SECRETS
+from immutag.deploy.earlier import MARK, wait_for_earlier
 from immutag.process import Finished, run
 
 
@@ -63,7 +65,10 @@ class CommandTarget:
             "IMMUTAG_ENVIRONMENT": str(self._environment),
             "IMMUTAG_PREVIOUS_IMAGE": str(leaving or ""),
         }
-        self._run("apply", self._apply, told, timeout_s)
+        until = time.monotonic() + timeout_s
+        mark = f"{self._environment} from {self._cwd}"
+        wait_for_earlier(self._apply[0], mark, until=until)
+        self._run("apply", self._apply, {**told, MARK: mark}, until - time.monotonic())
 
     def _run(self, key: str, argv: tuple[str, ...], told: Mapping[str, str], timeout_s: float) -> Finished:
         """It must exit with status 0, in time, and gets none of our registry's secrets."""

@@ -42,7 +42,7 @@ class ContainerTarget:
         settle_s: float = 1.0,
     ) -> None:
         self.name: str = engine
-        self._engine = Engine(engine, settings.engine_args)
+        self._engine = Engine(engine, settings.engine_args, mark=f"{settings.name} in {environment}")
         self._environment = environment
         self._settings = settings
         self._credentials = credentials
@@ -82,6 +82,7 @@ class ContainerTarget:
 
     def place(self, placement: Placement, *, timeout_s: float) -> None:
         until = time.monotonic() + timeout_s
+        self._engine.wait_for_earlier(until=until)
         name = self._container(placement.image, placement.sha)
         self._refuse_foreign(name, until)
         if self._settings.alone:
@@ -90,12 +91,14 @@ class ContainerTarget:
 
     def keep(self, placement: Placement, *, timeout_s: float) -> None:
         until = time.monotonic() + timeout_s
+        self._engine.wait_for_earlier(until=until)
         name = self._container(placement.image, placement.sha)
         self._remove(self._others(name, until), until)
 
     def restore(self, placement: Placement, *, timeout_s: float) -> None:
         """The previous container as it was, where it is still there; else a new one, by digest."""
         until = time.monotonic() + timeout_s
+        self._engine.wait_for_earlier(until=until)
         previous = placement.previous
         if previous is None:
             self._remove(self._ours(until), until)
@@ -148,9 +151,8 @@ class ContainerTarget:
         return {image: found.get(image, frozenset()) for image in images}
 
     def _refuse_foreign(self, name: str, until: float) -> None:
-        ours = {container.id for container in self._ours(until)}
         for other in self._look(until, f"name=^{name}$"):
-            if other.name == name and other.id not in ours:
+            if other.name == name and other.labels.get("immutag.container") != self._settings.name:
                 raise DeployFailure(
                     f"the container {name} is not ours",
                     expected=f"no such name, or the label immutag.container={self._settings.name}",

@@ -7,6 +7,7 @@ from typing import Literal
 
 from immutag.core.errors import ConfigInvalid, DeployFailure
 from immutag.core.values import shown
+from immutag.deploy.earlier import MARK, wait_for_earlier
 from immutag.process import Finished, run
 
 EngineName = Literal["docker", "podman"]
@@ -45,10 +46,14 @@ _KINDS: Mapping[EngineName, _Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """One container engine, as it is called here. `args` stand before every subcommand."""
+    """One container engine, as it is called here. `args` stand before every subcommand.
+
+    `mark` names the environment that it acts on: the engine's program may outlive us if we are killed.
+    """
 
     name: EngineName
     args: tuple[str, ...]
+    mark: str
 
     @property
     def kind(self) -> _Kind:
@@ -68,7 +73,9 @@ class Engine:
         if left <= 0:
             raise self._too_late(rest)
         try:
-            finished = run(self.argv(*rest), timeout_s=left, env=env, stdin=stdin)
+            finished = run(
+                self.argv(*rest), timeout_s=left, env={MARK: self.mark, **(env or {})}, stdin=stdin
+            )
         except FileNotFoundError:
             raise ConfigInvalid(
                 f"{self.name} is not on this machine",
@@ -79,6 +86,9 @@ class Engine:
         if finished.timed_out:
             raise self._too_late(rest)
         return finished
+
+    def wait_for_earlier(self, *, until: float) -> None:
+        wait_for_earlier(self.name, self.mark, until=until)
 
     def do(
         self, *rest: str, until: float, env: Mapping[str, str] | None = None, stdin: bytes = b""
