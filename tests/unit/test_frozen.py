@@ -76,7 +76,7 @@ def test_nothing_of_it_changes() -> None:
     with pytest.raises(AttributeError):
         value.number = 2  # type: ignore[misc] # that is what is tested
     with pytest.raises(AttributeError):
-        del value.word  # type: ignore[misc] # as above
+        del value.word
     with pytest.raises(AttributeError):
         object.__setattr__(value, "other", 1)
     assert value == Ours(1, "w")

@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command needs it: start-up counts (DR-015).
 """
 
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -32,6 +33,7 @@ class UsageError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and give its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    gc.disable()  # until a project is open: importing makes no garbage, and looking for it takes 8 ms
     try:
         _unwind_when_ended()
         return _run(arguments)
@@ -45,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(arguments, error.exit_status, *error.as_json().values())
     except Exception as error:  # noqa: BLE001 - the outermost frame: a person gets words, not a traceback
         return _fail(arguments, DEFECT, "DEFECT", "a defect of immutag", *_defect(arguments, error))
+    finally:
+        gc.freeze()  # nor is there any to look for at the end
+        gc.enable()
 
 
 def _run(arguments: list[str]) -> int:

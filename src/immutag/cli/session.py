@@ -1,6 +1,7 @@
 """One command's use of the project: opened with the global options, its log line written at the end."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ def open_project(options: argparse.Namespace) -> Iterator["Project"]:
         open_report(options) as report,
         Project.open(directory(options), config, os.environ, report) as project,
     ):
+        gc.enable()
         yield project
 
 
