@@ -28,7 +28,7 @@ REQUEST = BuildRequest(
 @pytest.mark.parametrize("program", ["buildah", "podman"])
 def test_buildah_and_podman_build_into_the_layout(program: str) -> None:
     extra = ("--network=host",)
-    assert buildah_argv(program, REQUEST, ARM64, layout="layout", mark="immutag-1", extra=extra) == [
+    assert buildah_argv(program, REQUEST, ARM64, layout=Path("/w/layout"), mark="immutag-1", extra=extra) == [
         program,
         "build",
         "--no-cache",
@@ -46,9 +46,9 @@ def test_buildah_and_podman_build_into_the_layout(program: str) -> None:
         "--build-arg=SOURCE_DATE_EPOCH=7",
         "--build-arg=SOURCE_DATE_EPOCH=1700000000",
         "--network=host",
-        "--file=/w/context/Dockerfile",
+        "--file=context/Dockerfile",
         "--tag=oci:layout:image",
-        "/w/context",
+        "context",
     ]
 
 

@@ -1,5 +1,6 @@
 """Builds with buildah or podman, one builder in two programs: straight into a layout (DR-002)."""
 
+import os
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from immutag.build import BuildRequest
 from immutag.build.cache import refuse_cache_arguments, refuse_cache_build_args, refuse_cache_mounts
 from immutag.build.image import check_platforms, join
 from immutag.build.running import run_builder
+from immutag.core.errors import ConfigInvalid
 from immutag.core.report import Report
 from immutag.core.values import Platform
 from immutag.oci import Descriptor
@@ -43,7 +45,7 @@ class Buildah:
             (layout / "index.json").unlink(missing_ok=True)  # else it would name the image before as well
             with self._removing_containers(mark):
                 run_builder(
-                    argv(self.name, request, platform, layout=layout.name, mark=mark, extra=self._extra),
+                    argv(self.name, request, platform, layout=layout, mark=mark, extra=self._extra),
                     cwd=layout.parent,
                     timeout_s=deadline - time.monotonic(),
                     log=log,
@@ -62,6 +64,8 @@ class Buildah:
         """Remove the working containers of a build that was ended before it could do so itself."""
         try:
             yield
+        except ConfigInvalid:  # it never started
+            raise
         except BaseException:
             self._remove_containers(mark)
             raise
@@ -83,11 +87,11 @@ def argv(
     request: BuildRequest,
     platform: Platform,
     *,
-    layout: str,
+    layout: Path,
     mark: str,
     extra: Sequence[str] = (),
 ) -> list[str]:
-    """The build's command, run in the layout's parent folder, since a `:` in a path would end it.
+    """The build's command, run in the layout's parent folder: a `:` or `,` in a full path would end it.
 
     `mark` names a secret that nothing uses: it is how the build's working containers can be told from
     those of somebody else.
@@ -109,9 +113,9 @@ def argv(
         *(f"--build-arg={name}={value}" for name, value in request.args.items()),
         f"--build-arg=SOURCE_DATE_EPOCH={request.epoch_s}",
         *extra,
-        f"--file={request.dockerfile}",
-        f"--tag=oci:{layout}:image",
-        str(request.context),
+        f"--file={os.path.relpath(request.dockerfile, layout.parent)}",
+        f"--tag=oci:{layout.name}:image",
+        os.path.relpath(request.context, layout.parent),
     ]
 
 

@@ -59,7 +59,7 @@ def failure(done: process.Finished, *, timeout_s: float, log: Path) -> BuildFail
     if done.timed_out:
         return BuildFailure(
             "the build ran out of time",
-            expected=f"an end within {timeout_s:g} s",
+            expected=f"an end within {round(timeout_s, 1):g} s",
             found=said,
             remedy=f"read {log}; then raise timeout in [build] of immutag.toml",
         )
