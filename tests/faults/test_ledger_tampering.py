@@ -107,7 +107,7 @@ def test_the_file_itself_refuses_to_change_or_remove_an_entry(path: Path, statem
         "UPDATE entries SET digest = 'sha256:" + "e" * 64 + "' WHERE sequence = 7",
         "UPDATE entries SET sequence = 4000 WHERE sequence = 7",
         "DELETE FROM entries WHERE sequence BETWEEN 7 AND 20",
-        "INSERT INTO entries SELECT 0, text, hash, 's', 1, type, time, 'e', 'r', 's', 'd' FROM entries LIMIT 1",
+        "INSERT INTO entries SELECT 0, text, hash, 's', 1, 't', 't', '', '', '', '' FROM entries LIMIT 1",
     ],
 )
 def test_one_altered_row_is_named(path: Path, statement: str) -> None:

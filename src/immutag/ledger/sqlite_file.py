@@ -113,8 +113,9 @@ class SqliteFile:
         if self._connection is None and self.path.exists():
             connection = _connect(self.path, self._timeout_s)
             try:
-                ready = patiently(lambda: _is_ledger(connection, self.path), timeout_s=self._timeout_s)
-                self._connection = connection if ready else None
+                if patiently(lambda: _is_ledger(connection, self.path), timeout_s=self._timeout_s):
+                    connection.execute("PRAGMA synchronous = FULL")
+                    self._connection = connection
             finally:
                 if self._connection is None:
                     connection.close()
@@ -148,9 +149,9 @@ def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
 
 
 def _is_left_over(path: Path) -> bool:
-    """In a folder that we cannot write to, and nobody writes to it now: SQLite would want to make a WAL
+    """A ledger that we may only read, and that nobody writes to now: SQLite would want to make a WAL
     beside it even to read."""
-    if not path.exists() or os.access(path.parent, os.W_OK):
+    if not path.exists() or all(os.access(each, os.W_OK, effective_ids=True) for each in (path, path.parent)):
         return False
     return not path.with_name(path.name + "-wal").exists()
 
@@ -160,7 +161,6 @@ def _is_ledger(connection: sqlite3.Connection, path: Path) -> bool:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (layout,) = connection.execute("PRAGMA user_version").fetchone()
     if application == APPLICATION and layout == LAYOUT:
-        connection.execute("PRAGMA synchronous = FULL")
         return True
     if application == APPLICATION:
         raise ConfigInvalid(
