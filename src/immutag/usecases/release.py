@@ -95,6 +95,8 @@ def release(
                     fact = _requested(order)
                 case Step.BUILD:
                     built = content.make()
+                    if state.claim or built.root.digest in state.built:
+                        continue  # nothing new: an interrupted run recorded it, or the claim stands already
                     fact = _built(order, built)
                 case Step.PUSH:
                     assert built  # noqa: S101 - `decide` pushes only a layout that was seen

@@ -1,0 +1,69 @@
+"""Twenty processes release one commit, each with a build of its own that differs (law 2)."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.parts.peers import Crane
+from tests.parts.site import Site
+
+PROCESSES = 20
+_IMMUTAG = Path(sys.executable).with_name("immutag")
+
+
+@pytest.mark.slow
+def test_all_win_with_the_one_claimed_digest(site: Site, crane: Crane, tmp_path: Path) -> None:
+    sha = site.commit(
+        "a build that never gives the same bytes twice",
+        {"Dockerfile": "FROM scratch\nARG DIFFERENT\nLABEL different=$DIFFERENT\nCOPY busybox /busybox\n"},
+    )
+    ledger = tmp_path / "shared" / "ledger.db"
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        ended = list(
+            pool.map(lambda at: release(site, clone(site, tmp_path, at), ledger, at), range(PROCESSES))
+        )
+    assert [each.stderr for each in ended if each.returncode != 0] == []
+    digests = {json.loads(each.stdout)["image_digest"] for each in ended}
+    assert digests == {crane.digest(f"{site.repository}:{sha}")}
+    facts = export(site, ledger)
+    assert len({fact["fact"]["digest"] for fact in facts if fact["type"] == "built"}) > 1, "no race was run"
+    assert [fact["fact"]["digest"] for fact in facts if fact["type"] == "claimed"] == list(digests)
+    assert [fact["type"] for fact in facts].count("tagged") == 1
+
+
+def clone(site: Site, folder: Path, at: int) -> Path:
+    copy = folder / f"clone-{at}"
+    shutil.copytree(site.folder, copy, symlinks=True)
+    return copy
+
+
+def release(site: Site, folder: Path, ledger: Path, at: int) -> subprocess.CompletedProcess[str]:
+    return immutag(
+        site, folder, ledger, "release", "--json", IMMUTAG_BUILD_ARGS=json.dumps({"DIFFERENT": str(at)})
+    )
+
+
+def export(site: Site, ledger: Path) -> list[dict[str, dict[str, str]]]:
+    said = immutag(site, site.folder, ledger, "ledger", "export")
+    assert immutag(site, site.folder, ledger, "ledger", "verify").returncode == 0
+    return [json.loads(line) for line in said.stdout.splitlines()]
+
+
+def immutag(
+    site: Site, folder: Path, ledger: Path, *arguments: str, **env: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [_IMMUTAG, *arguments],
+        cwd=folder,
+        env={**os.environ, **site.env, "IMMUTAG_LEDGER_URL": f"sqlite:{ledger}", **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )

@@ -1,0 +1,164 @@
+"""Release, through the real command line: one identity, written once (DR-001, DR-005, DR-007, DR-011)."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.parts.peers import Crane, Peer
+from tests.parts.site import Site
+
+RELEASED = ["requested", "built", "pushed", "claimed", "signature_checked", "tagged"]
+
+
+def test_a_release_names_one_digest_from_build_to_tag(site: Site, crane: Crane, skopeo: Peer) -> None:
+    record = site.json("release")
+    assert site.facts("release:") == RELEASED
+    assert crane.tags(site.repository) == [str(site.sha)]
+    assert crane.digest(f"{site.repository}:{site.sha}") == record["image_digest"]
+    assert record["pre_push_digest"] == record["post_push_digest"] == record["image_digest"]
+    assert record["digest_verification"] == "ok"
+    image = f"docker://{site.repository}:{site.sha}"
+    labels = json.loads(skopeo("inspect", "--tls-verify=false", image))["Labels"]
+    manifest = json.loads(skopeo("inspect", "--raw", "--tls-verify=false", image))
+    for said in (labels, manifest["annotations"]):
+        assert said["org.opencontainers.image.revision"] == str(site.sha)
+        assert said["org.opencontainers.image.version"] == str(site.sha)
+        assert said["org.opencontainers.image.created"].endswith("Z")
+
+
+def test_a_second_release_writes_nothing(site: Site, crane: Crane) -> None:
+    first = site.json("release")
+    facts, tags = site.facts(), crane.tags(site.repository)
+    second = site.json("release")
+    assert second == first
+    assert (site.facts(), crane.tags(site.repository)) == (facts, tags)
+
+
+def test_a_commit_that_is_not_on_main_goes_to_staging(site: Site, crane: Crane) -> None:
+    site.checkout.git("switch", "--quiet", "--create", "feature")
+    sha = site.commit("a change on a branch")
+    record = site.json("release")
+    assert record["repository"] == f"{site.repository}-staging"
+    assert record["repository_type"] == "staging"
+    assert crane.tags(f"{site.repository}-staging") == [str(sha)]
+    assert site.error("deploy", "--sha", sha, "--env", "production")["code"] == "POLICY_VIOLATION"
+
+
+def test_a_changed_tracked_file_stops_a_canonical_release(site: Site) -> None:
+    (site.folder / "Dockerfile").write_text("FROM scratch\n")
+    error = site.error("release")
+    assert (error["code"], error["status"]) == ("POLICY_VIOLATION", 14)
+    assert "Dockerfile" in error["found"]
+    assert site.facts() == []
+
+
+def test_an_untracked_file_is_no_part_of_the_image(site: Site) -> None:
+    (site.folder / "secret.txt").write_text("not committed")
+    first = site.json("release")["image_digest"]
+    assert site.json("release")["image_digest"] == first
+
+
+def test_the_short_tag_names_the_same_digest(site: Site, crane: Crane) -> None:
+    record = site.json("release", env={"IMMUTAG_IMAGE_SHORT_TAG": "true"})
+    assert sorted(crane.tags(site.repository)) == sorted([str(site.sha), str(site.sha)[:12]])
+    assert crane.digest(f"{site.repository}:{str(site.sha)[:12]}") == record["image_digest"]
+
+
+def test_a_short_tag_with_other_content_is_a_mismatch(site: Site, crane: Crane, tmp_path: Path) -> None:
+    other = site.sha
+    site.json("release")
+    site.commit("another")
+    crane("tag", f"{site.repository}:{other}", str(site.sha)[:12])
+    error = site.error("release", env={"IMMUTAG_IMAGE_SHORT_TAG": "true"})
+    assert (error["code"], error["status"]) == ("DIGEST_MISMATCH", 15)
+
+
+def test_a_tag_that_nobody_claimed_is_refused_before_a_build(site: Site, crane: Crane) -> None:
+    first = site.sha
+    site.json("release")
+    sha = site.commit("another")
+    crane("tag", f"{site.repository}:{first}", str(sha))
+    before = crane.digest(f"{site.repository}:{sha}")
+    error = site.error("release")
+    assert (error["code"], error["status"]) == ("DIGEST_MISMATCH", 15)
+    assert crane.digest(f"{site.repository}:{sha}") == before
+    assert "built" not in site.facts(f"release:{site.repository}:{sha}")
+    assert site.facts(f"release:{site.repository}:{sha}")[-1] == "stopped"
+
+
+def test_a_moved_tag_is_a_mismatch_and_stays_as_it_is(site: Site, crane: Crane) -> None:
+    first = site.sha
+    site.json("release")
+    second = site.commit("another")
+    site.json("release")
+    crane("tag", f"{site.repository}:{first}", str(second))
+    for command in (("release",), ("deploy", "--sha", second, "--env", "staging")):
+        assert site.error(*command)["code"] == "DIGEST_MISMATCH"
+    assert crane.digest(f"{site.repository}:{second}") == crane.digest(f"{site.repository}:{first}")
+
+
+def test_a_given_layout_is_released_as_it_is(
+    site: Site, skopeo: Peer, crane: Crane, tmp_path: Path
+) -> None:
+    digest = site.json("release")["image_digest"]
+    skopeo(
+        "copy",
+        "--quiet",
+        "--src-tls-verify=false",
+        f"docker://{site.repository}:{site.sha}",
+        f"oci:{tmp_path}/oci:x",
+    )
+    assert site.json("release", "--from", tmp_path / "oci")["image_digest"] == digest
+    sha = site.commit("another")
+    assert site.error("release", "--from", tmp_path / "oci")["code"] == "POLICY_VIOLATION"
+    assert str(sha) not in crane.tags(site.repository)
+
+
+def test_other_content_than_the_claimed_is_refused(site: Site, tmp_path: Path) -> None:
+    site.json("release")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nLABEL other=1\nCOPY Dockerfile /\n")
+    subprocess.run(
+        [
+            "buildah",
+            "bud",
+            "--quiet",
+            "--isolation",
+            "chroot",
+            "--tag",
+            f"oci:{tmp_path}/oci:x",
+            str(tmp_path),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    error = site.error("release", "--from", tmp_path / "oci")
+    assert (error["code"], error["status"]) == ("DIGEST_MISMATCH", 15)
+
+
+def test_ci_with_a_ledger_of_its_own_is_refused(site: Site) -> None:
+    error = site.error("release", env={"CI": "true"})
+    assert (error["code"], error["status"]) == ("CONFIG_INVALID", 22)
+    assert site.json("release", env={"CI": "true", "IMMUTAG_LEDGER_ACCEPT_UNSHARED": "true"})["image_sha"]
+
+
+@pytest.mark.parametrize("sha", ["0" * 40, "f" * 40])
+def test_a_sha_that_is_no_commit_here_is_refused(site: Site, sha: str) -> None:
+    error = site.error("release", "--sha", sha)
+    assert (error["code"], error["status"]) == ("MISSING_SHA", 10)
+
+
+def test_the_registry_that_forgot_the_tag_gets_it_again(site: Site, crane: Crane) -> None:
+    digest = site.json("release")["image_digest"]
+    storage = site.registry.storage
+    assert storage
+    tag = (
+        storage / "docker/registry/v2/repositories" / site.repository.path / "_manifests/tags" / str(site.sha)
+    )
+    for link in sorted(tag.rglob("*"), reverse=True):
+        link.unlink() if link.is_file() else link.rmdir()
+    tag.rmdir()
+    assert site.error("deploy", "--sha", site.sha, "--env", "staging")["code"] == "MISSING_TAG"
+    assert site.json("release")["image_digest"] == digest
+    assert crane.digest(f"{site.repository}:{site.sha}") == digest
