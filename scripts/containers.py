@@ -36,6 +36,11 @@ def engine_environment(root: Path, busybox: Path) -> dict[str, str]:
         "CONTAINERS_REGISTRIES_CONF": str(root / "registries.conf"),
         "BUILDAH_ISOLATION": "chroot",
     }
+    if os.geteuid() != 0:  # a user's engine would keep some things in the home folder and in /tmp
+        env |= {"XDG_DATA_HOME": str(root / "data"), "XDG_CONFIG_HOME": str(root / "config")}
+        if "XDG_RUNTIME_DIR" not in os.environ:
+            (root / "runtime").mkdir(mode=0o700, exist_ok=True)
+            env["XDG_RUNTIME_DIR"] = str(root / "runtime")
     (root / "registries.conf").write_text("unqualified-search-registries = []\n")
     (root / "storage.conf").write_text(
         "[storage]\n"
@@ -53,7 +58,7 @@ def engine_environment(root: Path, busybox: Path) -> dict[str, str]:
     raise NoEngine(f"podman runs no container here: {said[-500:]}")
 
 
-def remove_storage(root: Path) -> None:
+def remove_storage(root: Path, env: Mapping[str, str]) -> None:
     """Delete an engine's folder, once nothing of the engine works in it and nothing is mounted below it.
 
     An interrupted engine leaves a process for each container, which ends a little after the container.
@@ -67,10 +72,17 @@ def remove_storage(root: Path) -> None:
     mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for path in sorted((m for m in mounted if m.startswith(f"{root}/")), reverse=True):
         subprocess.run(["umount", path], check=True, timeout=30)
-    if root.exists():
-        if os.geteuid() != 0:  # some files belong to the users that the engine mapped
-            subprocess.run(["podman", "unshare", "rm", "-rf", str(root / "root")], check=False, timeout=60)
-        shutil.rmtree(root)
+    if not root.exists():
+        return
+    if os.geteuid() != 0:  # some files belong to the users that the engine mapped, and one process maps them
+        theirs = [str(root / name) for name in ("root", "run", "data")]
+        subprocess.run(
+            ["podman", "unshare", "rm", "-rf", *theirs], env={**os.environ, **env}, check=True, timeout=60
+        )
+        pause = root / "tmp" / "pause.pid"
+        if pause.exists():
+            os.kill(int(pause.read_text()), signal.SIGKILL)
+    shutil.rmtree(root)
 
 
 def _working_in(root: Path) -> list[int]:

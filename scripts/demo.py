@@ -348,7 +348,7 @@ def take_away(folder: Path, registry: subprocess.Popen[bytes] | None, env: Mappi
         )  # fmt: skip
     if registry is not None:
         end(registry)
-    remove_storage(folder / "engine")
+    remove_storage(folder / "engine", env)
     shutil.rmtree(folder)
 
 

@@ -28,12 +28,12 @@ class Docker(Peer):
 def podman() -> Iterator[Podman]:
     """podman with host network, and with whatever else it needs to run on this machine."""
     root = Path(tempfile.mkdtemp(prefix="immutag-podman-"))  # a short path: sockets live below it
+    engine = Podman(program("podman"), engine_environment(root, Path(program("busybox"))))
     try:
-        engine = Podman(program("podman"), engine_environment(root, Path(program("busybox"))))
         yield engine
         engine("rm", "--all", "--force", "--time", "0")
     finally:
-        remove_storage(root)
+        remove_storage(root, engine.env)
 
 
 @pytest.fixture(scope="session")
@@ -55,4 +55,4 @@ def dockerd() -> Iterator[Docker]:
             if running := client("ps", "--all", "--quiet").split():
                 client("rm", "--force", *running)
     finally:
-        remove_storage(root)
+        remove_storage(root, {})
