@@ -142,17 +142,18 @@ def follow(rows: Iterable[Row], *, after: Checkpoint = START) -> Iterator[Entry]
             raise corrupt(size, expected=f"entry {size} after entry {size - 1}", found=f"entry {number}")
         entry = unseal(text, hash, at=size)
         version = versions.get(entry.stream, 0 if after.size == 0 else entry.version - 1) + 1
-        for name, expected, found in (
-            ("number", str(size), str(entry.sequence)),
-            ("previous hash", previous, entry.previous),
-            (f"version in {shown(entry.stream.name)}", str(version), str(entry.version)),
-            ("time, which never goes back,", max(time, entry.time), entry.time),
-        ):
-            if expected != found:
-                raise corrupt(size, expected=f"{name} {expected}", found=found)
+        _require("number", size, entry.sequence, at=size)
+        _require("previous hash", previous, entry.previous, at=size)
+        _require("version in its stream", version, entry.version, at=size)
+        _require("time, which never goes back,", max(time, entry.time), entry.time, at=size)
         previous, time = entry.hash, entry.time
         versions[entry.stream] = version
         yield entry
+
+
+def _require(name: str, expected: object, found: object, *, at: int) -> None:
+    if expected != found:
+        raise corrupt(at, expected=f"{name} {expected}", found=str(found))
 
 
 def corrupt(at: int | None, *, expected: str, found: str) -> LedgerCorrupt:
