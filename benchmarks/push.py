@@ -159,13 +159,22 @@ def _pullers(digest: str, tls: bool, ca: str) -> dict[str, Callable[[str, Path],
     }  # fmt: skip
 
 
-def _show(title: str, runs: dict[str, list[Run]]) -> None:
+def _start_up() -> float:
+    """Our share that no transfer has: Python and the imports, as a release has paid for them already."""
+    imports = _PUSH[: _PUSH.index("layout,")] + "import immutag.oci.transfer"
+    return statistics.median(measure([sys.executable, "-c", imports]).seconds for _ in range(5))
+
+
+def _show(title: str, runs: dict[str, list[Run]], start_up_s: float) -> None:
     crane = statistics.median(run.seconds for run in runs["crane"])
     print(title)
     for name, measured in runs.items():
         seconds = statistics.median(run.seconds for run in measured)
         peak = max(run.peak_kib for run in measured) / 1024
         print(f"  {name:8} {seconds:6.3f} s   {crane / seconds:5.2f} x crane   {peak:6.1f} MiB")
+        if name == "immutag":
+            transfer = seconds - start_up_s
+            print(f"  transfer {transfer:6.3f} s   {crane / transfer:5.2f} x crane   without start-up")
 
 
 @contextlib.contextmanager
@@ -220,8 +229,9 @@ def main() -> None:
                     shutil.rmtree(target)
         over = "TLS" if options.tls else "plain HTTP"
         size = f"layers of {options.layers} MiB, distribution {options.registry}, {over}"
-        _show(f"push, {size}", pushed)
-        _show(f"pull, {size}", pulled)
+        start_up_s = _start_up()
+        _show(f"push, {size}", pushed, start_up_s)
+        _show(f"pull, {size}", pulled, start_up_s)
 
 
 def _name_root(layout: Path) -> None:
