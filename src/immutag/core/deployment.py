@@ -18,6 +18,8 @@ from immutag.core.facts import (
 from immutag.core.frozen import frozen, replace
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef
 
+_RESTATED = "held"
+
 
 @frozen()
 class Placement:
@@ -112,9 +114,17 @@ class EnvironmentState:
     def held(self) -> bool:
         return self.hold is not None
 
+    @property
+    def restated(self) -> bool:
+        """Whether some of it is known from a later `deploying` only: not since when, nor why it is held."""
+        return self.hold == _RESTATED or (self.current is not None and self.current.since is None)
+
 
 def fold(entries: Sequence[Entry]) -> EnvironmentState:
-    """The state that these entries tell of: the whole stream, or its end from any `deploying` on."""
+    """The state that these entries tell of: the whole stream, or its end from any `deploying` on.
+
+    The end says all that decides what may happen; whether details are missing, `restated` says.
+    """
     state = EnvironmentState()
     for entry in entries:
         state = replace(_apply(state, entry), version=entry.version)
@@ -144,7 +154,7 @@ def _begin(state: EnvironmentState, fact: Deploying) -> EnvironmentState:
     if current is None and fact.previous_image and fact.previous_sha:
         accepted = frozenset({fact.previous_image.digest})
         current = Deployed(fact.previous_sha, fact.previous_image, accepted, None, Outcome.OK, None, None)
-    hold = state.hold or ("held" if fact.held else None)
+    hold = state.hold or (_RESTATED if fact.held else None)
     quarantined = fact.quarantined
     if fact.command == "rollback":
         hold = fact.reason or "rollback"

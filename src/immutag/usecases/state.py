@@ -8,9 +8,10 @@ _NEWEST = 64
 
 
 def state_of(ledger: Ledger, stream: Stream) -> EnvironmentState:
-    """The fold of the stream. A `deploying` restates what it found, so the newest entries are enough."""
+    """The fold of the stream. The newest entries are enough, unless what runs came up before them."""
     entries = ledger.stream(stream, last=_NEWEST)
-    if entries and entries[0].version > 1:
-        first = next((at for at, entry in enumerate(entries) if isinstance(entry.fact, Deploying)), None)
-        entries = ledger.stream(stream) if first is None else entries[first:]
-    return fold(entries)
+    if not entries or entries[0].version == 1:
+        return fold(entries)
+    first = next((at for at, entry in enumerate(entries) if isinstance(entry.fact, Deploying)), len(entries))
+    state = fold(entries[first:])
+    return fold(ledger.stream(stream)) if first == len(entries) or state.restated else state
