@@ -2,13 +2,13 @@
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from immutag.core.deployment import NothingRuns, Running
 from immutag.core.errors import ConfigInvalid, DeployFailure
+from immutag.core.frozen import replace
 from immutag.core.values import Digest, GitSha, ImageRef
 from immutag.deploy.container import ContainerSettings, ContainerTarget
 from immutag.oci.auth import Credentials
