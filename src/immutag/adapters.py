@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 class Adapters:
     """What the settings name, opened on first use and closed together."""
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, directory: Path, environ: Mapping[str, str]) -> None:
         self._settings = settings
+        self._directory = directory
         self._environ = environ
         self._https: dict[Path | None, Http] = {}
         self._registries: dict[Repository, Registry] = {}
@@ -37,12 +38,12 @@ class Adapters:
 
     @cached_property
     def history(self) -> "GitRepository | NoRepository":
-        """The clone that the configuration is in, if it is in one: deployments also run elsewhere."""
+        """The clone that the command runs in, if it runs in one: deployments also run elsewhere."""
         from immutag.git.absent import NoRepository
         from immutag.git.commit import GitRepository
 
         try:
-            return GitRepository.find(self._settings.root)
+            return GitRepository.find(self._directory)
         except (ConfigInvalid, FileNotFoundError):
             return NoRepository()
 
@@ -94,7 +95,7 @@ class Adapters:
         """Raises DeployFailure when the check does not hold by the deadline (monotonic seconds)."""
         from immutag.deploy.health import wait_healthy
 
-        wait_healthy(check, sha=sha, deadline=deadline, http=self.http())
+        wait_healthy(check, sha=sha, deadline=deadline, http=self.http(), cwd=self._settings.root)
 
     def _container(self, found: EnvironmentSettings, target: ContainerTarget) -> "Target":
         from immutag.deploy.container import ContainerSettings

@@ -45,21 +45,24 @@ class Project:
     `last_record` is the log record of the last release, deploy or rollback, however it ended.
     """
 
-    def __init__(self, settings: Settings, environ: Mapping[str, str], report: Report) -> None:
+    def __init__(
+        self, settings: Settings, directory: Path, environ: Mapping[str, str], report: Report
+    ) -> None:
         self.settings = settings
+        self._directory = directory
         self.ledger = SqliteLedger(settings.ledger.path, actor=actor(environ))
         self.last_record: Document | None = None
         self.repositories = Repositories(
             settings.image.repository, settings.image.staging, settings.image.main
         )
-        self._adapters = Adapters(settings, environ)
+        self._adapters = Adapters(settings, directory, environ)
         self._environ = environ
         self._report = report
 
     @classmethod
     def open(cls, directory: Path, config: Path | None, environ: Mapping[str, str], report: Report) -> Self:
         """The project whose configuration is nearest. Raises ConfigInvalid."""
-        return cls(load(directory, config, environ), environ, report)
+        return cls(load(directory, config, environ), directory, environ, report)
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +84,7 @@ class Project:
         from immutag.usecases.order import order
         from immutag.usecases.release import Content, release
 
-        git = GitRepository.find(self.settings.root)
+        git = GitRepository.find(self._directory)
         wanted, commit = order(
             sha,
             git=git,
@@ -91,20 +94,22 @@ class Project:
             short_tag=self.settings.image.short_tag,
             unshared_is_accepted=not self._environ.get("CI") or self.settings.ledger.accept_unshared,
         )
-        with Workspace.open(self._state / "builds", commit.sha) as workspace:
-            with self._recorded(wanted.stream, build_record):
-                release(
-                    wanted,
-                    content=Content(
-                        make=self._maker(given, commit, wanted.source, git, workspace),
-                        layout=lambda: Layout(workspace.layout),
-                        discard=workspace.discard,
-                    ),
-                    registry=self._adapters.registry(wanted.tag.repository),
-                    ledger=self.ledger,
-                    verify=partial(self._adapters.verify, wanted.tag.repository),
-                    report=self._report,
-                )
+        with (
+            Workspace.open(self._state / "builds", commit.sha) as workspace,
+            self._recorded(wanted.stream, build_record),
+        ):
+            release(
+                wanted,
+                content=Content(
+                    make=self._maker(given, commit, wanted.source, git, workspace),
+                    layout=lambda: Layout(workspace.layout),
+                    discard=workspace.discard,
+                ),
+                registry=self._adapters.registry(wanted.tag.repository),
+                ledger=self.ledger,
+                verify=partial(self._adapters.verify, wanted.tag.repository),
+                report=self._report,
+            )
         return self._done(build_record(self.ledger.stream(wanted.stream), confirmed=True))
 
     def deploy(self, sha: GitSha, environment: EnvironmentName, automatic: bool) -> Document:
@@ -316,7 +321,12 @@ class Project:
             return build(
                 commit,
                 Recipe(
-                    settings.context, settings.file, settings.args, settings.platforms, settings.timeout_s
+                    folder=self._folder(git.root),
+                    context=settings.context,
+                    dockerfile=settings.file,
+                    args=settings.args,
+                    platforms=settings.platforms,
+                    timeout_s=settings.timeout_s,
                 ),
                 source=source,
                 git=git,
@@ -326,6 +336,11 @@ class Project:
             )
 
         return make
+
+    def _folder(self, sources: Path) -> Path:
+        """Where the service is in its sources; at their top if its configuration is kept elsewhere."""
+        root = self.settings.root
+        return root.relative_to(sources) if root.is_relative_to(sources) else Path()
 
     def _acts(self, environment: EnvironmentName) -> "Acts":
         from immutag.usecases.acts import Acts

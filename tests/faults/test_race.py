@@ -17,24 +17,39 @@ PROCESSES = 20
 _IMMUTAG = Path(sys.executable).with_name("immutag")
 
 
+DOCKERFILE = """\
+FROM scratch
+ARG DIFFERENT
+LABEL different=$DIFFERENT
+COPY busybox /busybox
+RUN ["/busybox", "sleep", "4"]
+"""
+
+
 @pytest.mark.slow
 def test_all_win_with_the_one_claimed_digest(site: Site, crane: Crane, tmp_path: Path) -> None:
-    sha = site.commit(
-        "a build that never gives the same bytes twice",
-        {"Dockerfile": "FROM scratch\nARG DIFFERENT\nLABEL different=$DIFFERENT\nCOPY busybox /busybox\n"},
-    )
+    sha = site.commit("a build that is never the same", {"Dockerfile": DOCKERFILE})
     ledger = tmp_path / "shared" / "ledger.db"
+    clones = [clone(site, tmp_path, at) for at in range(PROCESSES)]
     with ThreadPoolExecutor(PROCESSES) as pool:
-        ended = list(
-            pool.map(lambda at: release(site, clone(site, tmp_path, at), ledger, at), range(PROCESSES))
-        )
+        ended = list(pool.map(lambda at: release(site, clones[at], ledger, at), range(PROCESSES)))
     assert [each.stderr for each in ended if each.returncode != 0] == []
     digests = {json.loads(each.stdout)["image_digest"] for each in ended}
     assert digests == {crane.digest(f"{site.repository}:{sha}")}
     facts = export(site, ledger)
-    assert len({fact["fact"]["digest"] for fact in facts if fact["type"] == "built"}) > 1, "no race was run"
     assert [fact["fact"]["digest"] for fact in facts if fact["type"] == "claimed"] == list(digests)
     assert [fact["type"] for fact in facts].count("tagged") == 1
+    assert {f"sha256:{digest}" for digest in in_registry(site, f"tags/{sha}/index/sha256")} == digests
+    assert len(in_registry(site, "revisions/sha256")) > 1, "no other build came to the registry: no race"
+
+
+def in_registry(site: Site, below: str) -> list[str]:
+    """The digests that the registry's own files name: all that a tag ever had, all that were pushed."""
+    assert site.registry.storage
+    manifests = (
+        site.registry.storage / "docker/registry/v2/repositories" / site.repository.path / "_manifests"
+    )
+    return [entry.name for entry in (manifests / below).iterdir()]
 
 
 def clone(site: Site, folder: Path, at: int) -> Path:
@@ -44,9 +59,7 @@ def clone(site: Site, folder: Path, at: int) -> Path:
 
 
 def release(site: Site, folder: Path, ledger: Path, at: int) -> subprocess.CompletedProcess[str]:
-    return immutag(
-        site, folder, ledger, "release", "--json", IMMUTAG_BUILD_ARGS=json.dumps({"DIFFERENT": str(at)})
-    )
+    return immutag(site, folder, ledger, "release", "--json", IMMUTAG_BUILD_ARGS=f'{{ DIFFERENT = "{at}" }}')
 
 
 def export(site: Site, ledger: Path) -> list[dict[str, dict[str, str]]]:

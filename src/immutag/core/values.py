@@ -88,7 +88,7 @@ class ShortTag:
             raise MissingSha(
                 "not a short tag",
                 expected=f"{SHORT_LENGTH} lowercase hex characters",
-                found=shown(self.value),
+                found=shown(self.value) or "nothing",
                 remedy="git rev-parse HEAD",
             )
 
@@ -130,6 +130,11 @@ class RepositoryType(Enum):
     STAGING = "staging"
 
 
+def _is_host(text: str) -> bool:
+    """Whether other tools take it for a registry too: a bare word is a folder of their default one."""
+    return bool(_HOST.fullmatch(text)) and (text == "localhost" or "." in text or ":" in text)
+
+
 @frozen(order=True)
 class Repository:
     """A registry's repository, `host[:port]/path`: the host is always named, so nothing is guessed."""
@@ -138,11 +143,11 @@ class Repository:
     path: str
 
     def __post_init__(self) -> None:
-        if not _HOST.fullmatch(self.host) or not _PATH.fullmatch(self.path) or len(str(self)) > 255:
+        if not _is_host(self.host) or not _PATH.fullmatch(self.path) or len(str(self)) > 255:
             raise ConfigInvalid(
                 "not a repository",
                 expected="host[:port]/path in lowercase, without tag or digest, e.g. ghcr.io/owner/api",
-                found=shown(str(self)),
+                found=shown(str(self)) or "nothing",
                 remedy="correct [image] repository in immutag.toml",
             )
 
@@ -150,9 +155,7 @@ class Repository:
     def parse(cls, text: str) -> Self:
         """From `host[:port]/path`. Raises ConfigInvalid; a name without a host is not completed."""
         host, _, path = text.partition("/")
-        if not any(mark in host for mark in ".:") and host != "localhost":
-            host, path = "", text
-        return cls(host, path)
+        return cls(host, path) if _is_host(host) else cls("", text)
 
     def __str__(self) -> str:
         return f"{self.host}/{self.path}" if self.host else self.path
@@ -205,7 +208,7 @@ class Platform:
             raise ConfigInvalid(
                 "not a platform",
                 expected="os/architecture, e.g. linux/amd64",
-                found=shown(text),
+                found=shown(text) or "nothing",
                 remedy="correct [build] platforms in immutag.toml",
             )
         return cls(found[1], found[2], found[3])

@@ -28,7 +28,7 @@ class ImageSettings:
 
 @frozen()
 class BuildSettings:
-    """`[build]`. `context` and `file` are relative to the configuration's folder, inside the commit."""
+    """`[build]`. `context` is relative to the configuration's folder, `file` to the context."""
 
     builder: str
     context: Path

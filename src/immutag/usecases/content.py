@@ -1,12 +1,13 @@
 """A release's content: a clean build of the commit's own bytes, or a layout that the user gives."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from immutag.build import Builder, BuildRequest
+from immutag.build.image import platforms_of
 from immutag.build.workspace import BuiltLayout, Workspace
 from immutag.core.errors import PolicyViolation
 from immutag.core.report import Report
@@ -22,8 +23,10 @@ REVISION = "org.opencontainers.image.revision"
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the service is built. `context` and `dockerfile` are paths within the commit."""
+    """How the service is built: the service's `folder` in the commit, in it the build's `context`, and in
+    that the `dockerfile`."""
 
+    folder: Path
     context: Path
     dockerfile: Path
     args: Mapping[str, str]
@@ -49,9 +52,10 @@ def build(
     report.step(f"build {commit.sha} with {builder.name}")
     begun = time.monotonic()
     export(git, commit.sha, workspace.context)
+    context = workspace.context / recipe.folder / recipe.context
     request = BuildRequest(
-        context=workspace.context / recipe.context,
-        dockerfile=workspace.context / recipe.context / recipe.dockerfile,
+        context=context,
+        dockerfile=context / recipe.dockerfile,
         args={**recipe.args, "IMAGE_SHA": str(commit.sha)},  # so that a service can say what it is
         platforms=recipe.platforms,
         labels=labels(commit, source),
@@ -59,7 +63,7 @@ def build(
         timeout_s=recipe.timeout_s,
     )
     root = builder.build(request, layout=workspace.layout, log=workspace.log, report=report)
-    built = BuiltLayout(root, builder.name, _ms(begun), ",".join(map(str, recipe.platforms)))
+    built = BuiltLayout(root, builder.name, _ms(begun), _names(recipe.platforms))
     workspace.finish(built)
     return built
 
@@ -72,7 +76,8 @@ def take(given: Path, sha: GitSha, *, workspace: Workspace, report: Report) -> B
     report.step(f"take {given}")
     begun = time.monotonic()
     root = ingest(given, workspace.layout, report=report)
-    revision = image_labels(Layout(workspace.layout), root).get(REVISION)
+    layout = Layout(workspace.layout)
+    revision = image_labels(layout, root).get(REVISION)
     if revision not in (None, str(sha)):
         raise PolicyViolation(
             "the given image says that it was made from another commit",
@@ -80,7 +85,7 @@ def take(given: Path, sha: GitSha, *, workspace: Workspace, report: Report) -> B
             found=f"{REVISION}={revision}",
             remedy="build it from this commit, or release that one with --sha",
         )
-    return BuiltLayout(root, "given", _ms(begun), "")
+    return BuiltLayout(root, "given", _ms(begun), _names(platforms_of(layout, root)))
 
 
 def labels(commit: Commit, source: str | None) -> Mapping[str, str]:
@@ -91,6 +96,10 @@ def labels(commit: Commit, source: str | None) -> Mapping[str, str]:
     if source:
         found["org.opencontainers.image.source"] = source
     return found | {"org.opencontainers.image.version": str(commit.sha)}
+
+
+def _names(platforms: Sequence[Platform]) -> str:
+    return ",".join(map(str, platforms))
 
 
 def _ms(begun: float) -> int:

@@ -5,6 +5,7 @@ from immutag.core.facts import Probed, Stream, WriteOnce
 from immutag.core.policy import Repositories, ensure_clean, ensure_repo_allowed
 from immutag.core.values import GitSha, Repository, RepositoryType, ShaTag
 from immutag.git.commit import Commit, GitRepository
+from immutag.git.remote import https_url
 from immutag.ledger import Ledger
 from immutag.usecases.release import Order
 
@@ -39,11 +40,17 @@ def order(
         tag=ShaTag(repository, commit.sha),
         repository_type=kind,
         branch=branch,
-        source=git.remote_url(),
+        source=_source(git),
         given=given,
         short_tag=short_tag,
         write_once=_write_once(ledger, repository),
     ), commit
+
+
+def _source(git: GitRepository) -> str | None:
+    """Where the sources are, as an address for people where the remote has one."""
+    remote = git.remote_url()
+    return (https_url(remote) or remote) if remote else None
 
 
 def _write_once(ledger: Ledger, repository: Repository) -> WriteOnce:

@@ -89,32 +89,26 @@ def release(
                 if _moved(ledger, order, state):
                     continue
                 raise
-            fact: Fact
-            match step:
-                case Step.REQUEST:
-                    fact = _requested(order)
-                case Step.BUILD:
-                    built = content.make()
-                    if state.claim or built.root.digest in state.built:
-                        continue  # nothing new: an interrupted run recorded it, or the claim stands already
-                    fact = _built(order, built)
-                case Step.PUSH:
-                    assert built  # noqa: S101 - `decide` pushes only a layout that was seen
-                    fact = _push(order, built.root, content.layout(), registry, report)
-                case Step.CLAIM:
-                    assert built  # noqa: S101 - `decide` claims only a layout that was seen
-                    fact = _claimed(order, built.root)
-                case Step.CHECK_SIGNATURE:
-                    fact = _check_signature(order, state, verify, report)
-                case Step.TAG:
-                    fact = _tag(order, state, registry, report)
-                case Step.TAG_SHORT:
-                    _put_tag(_claim(state), order.tag.sha.short, registry)
-                    continue
-                case Step.DONE:
-                    content.discard()
-                    return state
-            _append(ledger, order, state, fact)
+            if step is Step.DONE:
+                content.discard()
+                return state
+            fact: Fact | None
+            if step is Step.BUILD:
+                built = content.make()
+                fact = _built(order, state, built)
+            else:
+                fact = _act(
+                    step,
+                    order,
+                    state,
+                    built,
+                    content=content,
+                    registry=registry,
+                    verify=verify,
+                    report=report,
+                )
+            if fact:
+                _append(ledger, order, state, fact)
     except ImmutagError as error:
         _record_stop(ledger, order, step, built, error)
         raise
@@ -124,6 +118,36 @@ def release(
         found=f"{_LOOKS} changes by others",
         remedy="immutag release, when the others have ended",
     )
+
+
+def _act(
+    step: Step,
+    order: Order,
+    state: Release,
+    built: BuiltLayout | None,
+    *,
+    content: Content,
+    registry: Store,
+    verify: Callable[[Digest], Verification],
+    report: Report,
+) -> Fact | None:
+    """Do the step, and give its fact; None for what needs none."""
+    match step:
+        case Step.REQUEST:
+            return _requested(order)
+        case Step.PUSH if built:
+            return _push(order, built.root, content.layout(), registry, report)
+        case Step.CLAIM if built:
+            return _claimed(order, built.root)
+        case Step.CHECK_SIGNATURE:
+            return _check_signature(order, state, verify, report)
+        case Step.TAG:
+            return _tag(order, state, registry, report)
+        case Step.TAG_SHORT:
+            _put_tag(_claim(state), order.tag.sha.short, registry)
+            return None
+        case _:
+            raise AssertionError(f"{step} of a layout that nobody saw")
 
 
 def _look(order: Order, state: Release, registry: Store, built: BuiltLayout | None) -> Seen:
@@ -164,7 +188,10 @@ def _requested(order: Order) -> Requested:
     return Requested(tag.sha, tag.repository, order.repository_type, order.branch, order.source)
 
 
-def _built(order: Order, built: BuiltLayout) -> Built:
+def _built(order: Order, state: Release, built: BuiltLayout) -> Built | None:
+    """None if it is nothing new: an interrupted run recorded it, or the claim stands already."""
+    if state.claim or built.root.digest in state.built:
+        return None
     return Built(
         sha=order.tag.sha,
         repository=order.tag.repository,
