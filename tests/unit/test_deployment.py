@@ -403,15 +403,27 @@ def test_many_refusals_hide_nothing_of_an_interrupted_deployment(refused: int, t
     assert state.hold == REASON
 
 
+def test_refusals_since_the_last_deployment_hide_nothing_of_it(tmp_path: Path) -> None:
+    history = History()
+    history.deploy(A)
+    for _ in range(70):
+        history.refuse(B)
+    state = in_ledger(history, tmp_path / "ledger.db")
+    assert state.current
+    assert state.current.sha == A
+
+
 @settings(max_examples=15, deadline=None)
-@given(history=histories(most=10), refused=st.integers(55, 70))
+@given(history=histories(most=10), refused=st.integers(55, 70), end=st.sampled_from(["none", "open", "up"]))
 def test_the_newest_entries_are_enough(
-    tmp_path_factory: pytest.TempPathFactory, history: History, refused: int
+    tmp_path_factory: pytest.TempPathFactory, history: History, refused: int, end: str
 ) -> None:
     for _ in range(refused):
         history.refuse(A)
-    history.begin(D)
-    history.come_up()
+    if end != "none":
+        history.begin(D)
+    if end == "up":
+        history.come_up()
     in_ledger(history, tmp_path_factory.mktemp("ledger") / "ledger.db")
 
 
