@@ -95,7 +95,8 @@ class Adapters:
         """Raises DeployFailure when the check does not hold by the deadline (monotonic seconds)."""
         from immutag.deploy.health import wait_healthy
 
-        wait_healthy(check, sha=sha, deadline=deadline, http=self.http(), cwd=self._settings.root)
+        told = {"IMMUTAG_IMAGE_SHA": str(sha)}
+        wait_healthy(check, sha=sha, deadline=deadline, http=self.http(), env=told, cwd=self._settings.root)
 
     def _container(self, found: EnvironmentSettings, target: ContainerTarget) -> "Target":
         from immutag.deploy.container import ContainerSettings

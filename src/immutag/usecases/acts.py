@@ -14,7 +14,7 @@ from immutag.core.deployment import (
     runs,
     seen,
 )
-from immutag.core.errors import DeployFailure, DigestMismatch
+from immutag.core.errors import DeployFailure, DigestMismatch, ImmutagError
 from immutag.core.report import Report
 from immutag.core.values import Digest, GitSha
 from immutag.deploy import Target
@@ -58,6 +58,13 @@ class Acts:
         if placement.previous_sha:
             self._see_healthy(placement.previous_sha, lease)
         return self._see_running(accepted, lease)
+
+    def clear(self, placement: Placement, lease: Lease) -> None:
+        """Take down what did not come up, where there is nothing to go back to; for tidiness only."""
+        try:
+            self.target.restore(placement, timeout_s=lease.bound(self.environment.timeout_s))
+        except ImmutagError as error:
+            self.report.step(f"the failed release could not be taken down: {error}")
 
     def _see_healthy(self, sha: GitSha, lease: Lease) -> None:
         check = self.environment.health

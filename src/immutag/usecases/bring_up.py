@@ -7,7 +7,7 @@ closing fact. Killed in between: whoever comes next observes, and closes it (`ta
 import time
 
 from immutag.core.deployment import EnvironmentState, Placement
-from immutag.core.errors import DeployFailure, DigestMismatch
+from immutag.core.errors import DigestMismatch, ImmutagError, LedgerConflict, LedgerCorrupt
 from immutag.core.facts import (
     Deploying,
     Failed,
@@ -39,8 +39,8 @@ def bring_up(
     """The closing fact of this work. `state` is what its `deploying` found; `started`: the release
     was placed already, by somebody who is gone.
 
-    Raises DeployFailure or DigestMismatch, after the closing fact, when the release did not come up;
-    LedgerConflict when the lease ran out or was taken over.
+    Raises DeployFailure, DigestMismatch or ConfigInvalid, after the closing fact, when the release did not
+    come up; LedgerConflict when the lease ran out or was taken over.
     """
     begun = time.monotonic()
     placement = placement_of(work)
@@ -48,7 +48,9 @@ def bring_up(
     try:
         bring = acts.settle if started else acts.bring
         running = bring(placement, accepted, lease)
-    except (DeployFailure, DigestMismatch) as error:
+    except (LedgerConflict, LedgerCorrupt):  # the environment is not ours any more: no further act
+        raise
+    except ImmutagError as error:
         if isinstance(error, DigestMismatch):
             append_anyway(ledger, stream, _mismatch(work, error))
         closing = go_back(work, str(error), state=state, lease=lease, acts=acts, ledger=ledger, stream=stream)
@@ -81,7 +83,9 @@ def go_back(
         accepted = current.accepted if current else frozenset({placement.previous.digest})
         try:
             running = acts.back(placement, accepted, lease)
-        except (DeployFailure, DigestMismatch) as error:
+        except (LedgerConflict, LedgerCorrupt):
+            raise
+        except ImmutagError as error:
             why = f"{why}; then the release before could not be restored: {error}: {error.found}"
         else:
             restored = Restored(
@@ -97,6 +101,8 @@ def go_back(
             )
             close(ledger, stream, restored, lease)
             return restored
+    else:
+        acts.clear(placement, lease)
     failed = Failed(work.sha, work.repository, work.digest, work.environment, None, why, _ms(begun))
     close(ledger, stream, failed, lease)
     return failed

@@ -4,7 +4,7 @@ Before: an open deployment. After: exactly one closing fact for it. Killed in be
 """
 
 from immutag.core.deployment import EnvironmentState, Running, Unobservable
-from immutag.core.errors import DeployFailure, DigestMismatch, LedgerConflict
+from immutag.core.errors import ConfigInvalid, DeployFailure, DigestMismatch, LedgerConflict
 from immutag.core.facts import Deploying, Failed, Stream, TakenOver
 from immutag.ledger import Ledger
 from immutag.usecases.acts import Acts
@@ -33,7 +33,7 @@ def take_over(
     ):
         try:
             bring_up(work, state=state, started=True, lease=ours, acts=acts, ledger=ledger, stream=stream)
-        except (DeployFailure, DigestMismatch) as error:
+        except (DeployFailure, DigestMismatch, ConfigInvalid) as error:
             acts.report.step(f"the interrupted release did not come up: {error}")
     else:
         go_back(work, "interrupted", state=state, lease=ours, acts=acts, ledger=ledger, stream=stream)
