@@ -134,6 +134,20 @@ def test_a_row_that_was_added_at_the_end_without_us_is_named(path: Path) -> None
     assert named(path) == SIZE + 1
 
 
+def test_a_byte_that_only_looks_the_same_when_it_is_shown_is_noticed(path: Path) -> None:
+    """Readers show a byte that is not UTF-8 as U+FFFD; a text may hold that character itself."""
+    with SqliteLedger(path, actor="tester@here") as ledger:
+        ledger.append(RELEASE, held("\ufffd"), after=1)
+    connection = sqlite3.connect(path)
+    connection.text_factory = bytes
+    where = f"FROM entries WHERE sequence = {SIZE + 1}"
+    (text,) = connection.execute(f"SELECT text {where}").fetchone()
+    connection.close()
+    other = text.replace("\ufffd".encode(), b"\xff").hex()
+    tamper(path, f"UPDATE entries SET text = CAST(x'{other}' AS TEXT) WHERE sequence = {SIZE + 1}")
+    assert named(path) == SIZE + 1
+
+
 def test_a_rewritten_entry_with_its_right_hash_is_betrayed_by_the_next(path: Path) -> None:
     """Whoever rewrites one entry must rewrite all after it, and then the head is another."""
     connection = sqlite3.connect(path)

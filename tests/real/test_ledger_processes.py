@@ -6,15 +6,18 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from immutag.core.errors import ConfigInvalid, LedgerConflict
 from immutag.core.facts import Stream
+from immutag.ledger import sqlite_errors
 from immutag.ledger.export import export
 from immutag.ledger.sqlite import SqliteLedger
 from tests.parts.appending import held
@@ -99,6 +102,25 @@ def test_a_ledger_that_somebody_holds_for_too_long_is_a_conflict(tmp_path: Path)
         assert len(ledger.stream(Stream("a"))) == 1  # reading does not wait
         other.close()
         assert ledger.append(Stream("a"), held("b"), after=1).version == 2
+
+
+def test_one_that_makes_the_ledger_waits_where_sqlite_itself_would_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another holds the still empty file: turning it into a WAL file fails at once, not after a wait."""
+    path = tmp_path / "ledger.db"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        other.close()
+
+    monkeypatch.setattr(sqlite_errors, "time", SimpleNamespace(monotonic=time.monotonic, sleep=wait))
+    with SqliteLedger(path, actor="tester@here") as ledger:
+        assert ledger.append(Stream("a"), held("a"), after=0).sequence == 1
+    assert len(waits) == 1
 
 
 @contextmanager
