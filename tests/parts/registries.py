@@ -70,9 +70,13 @@ def distribution(
     auth: Mapping[str, Any] | None = None,
     authority: Authority | None = None,
     port: int | None = None,
+    readonly: bool = False,
     **about: Any,
 ) -> Iterator[Registry]:
-    """Distribution's registry with its data in `directory/data`. Starting it again finds them again."""
+    """Distribution's registry with its data in `directory/data`. Starting it again finds them again.
+
+    `readonly`: it refuses every write with 405, as one in maintenance does.
+    """
     directory.mkdir(parents=True, exist_ok=True)
 
     def argv(chosen: int) -> Sequence[str]:
@@ -86,6 +90,7 @@ def distribution(
             "storage": {
                 "filesystem": {"rootdirectory": str(directory / "data")},
                 "delete": {"enabled": True},
+                "maintenance": {"readonly": {"enabled": readonly}},
             },
             "http": http,
             **({"auth": auth} if auth else {}),
