@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -110,6 +111,14 @@ def test_an_act_has_its_own_time_and_never_more_than_the_lease() -> None:
     lease = Lease.lasting(90, run=None)
     assert lease.bound(5) == 5
     assert 60 < lease.bound(1000) <= 90
+
+
+@pytest.mark.parametrize(
+    ("until", "left_s"), [(PAST, 90.0), (FUTURE, -1.0)], ids=["slept meanwhile", "clock was put back"]
+)
+def test_no_act_begins_when_either_clock_says_that_it_is_over(until: str, left_s: float) -> None:
+    with pytest.raises(LedgerConflict):
+        Lease(holder(None), until, time.monotonic() + left_s).bound(5)
 
 
 @pytest.mark.parametrize("seconds", [0, -1])

@@ -43,7 +43,10 @@ def _start(pid: int) -> str:
 
 @frozen()
 class Lease:
-    """The time that our acts have. `until` is what the ledger says; the deadline is our own clock's."""
+    """The time that our acts have. `until` is what the ledger says; the deadline is our own clock's.
+
+    Both count: a clock may be set, and a machine that sleeps does not count the time (DR-014).
+    """
 
     holder: str
     until: str
@@ -57,7 +60,8 @@ class Lease:
 
     def bound(self, timeout_s: float) -> float:
         """At most this long, and never beyond the lease. Raises LedgerConflict when it is over."""
-        left = self.deadline - time.monotonic()
+        by_the_ledger_s = (datetime.fromisoformat(self.until) - datetime.now(UTC)).total_seconds()
+        left = min(self.deadline - time.monotonic(), by_the_ledger_s)
         if left <= 0:
             raise LedgerConflict(
                 "the lease ran out before the deployment ended",
