@@ -69,7 +69,7 @@ stop_services() {
     [ -d /run/systemd/system ] || return 0
     for package in "$@"; do
         case $package in
-            docker-registry | prometheus-pushgateway)
+            docker-registry | prometheus | prometheus-pushgateway)
                 echo "stopping the service that the package $package started"
                 "${as_root[@]}" systemctl disable --quiet --now "$package" || true
                 ;;
