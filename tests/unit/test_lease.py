@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -41,7 +42,9 @@ def parts() -> tuple[str, str, str]:
 
 def test_a_holder_names_machine_process_and_run() -> None:
     machine, pid, start, run = holder("https://ci.example/runs/7").split(" ")
-    assert machine.startswith(f"{os.uname().nodename}/")
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+    processes = Path("/proc/self/ns/pid").stat().st_ino
+    assert machine == f"{os.uname().nodename}/{boot[:8]}/{processes}"
     assert pid == f"pid={os.getpid()}"
     assert start.removeprefix("start=").isdigit()
     assert run == "https://ci.example/runs/7"
