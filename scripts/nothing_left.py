@@ -18,9 +18,15 @@ _PATIENCE_S = 5.0  # a server that was told to end may take a moment
 
 def main(argv: list[str]) -> int:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    told: list[int] = []
+    for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # Before the command starts: a signal that we had inherited as ignored would be ignored there as well.
+        signal.signal(sign, lambda number, _: told.append(number))
     command = subprocess.Popen(argv)
     for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(sign, lambda number, _: command.send_signal(number))
+    for number in told:
+        command.send_signal(number)
     status = command.wait()
     left = _left(time.monotonic() + _PATIENCE_S)
     for pid, words in left.items():
