@@ -35,10 +35,11 @@ def _write(stream: TextIO | None, text: str) -> None:
     try:
         stream.write(_encodable(stream, text) + "\n" if text else "")
         stream.flush()
-    except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), stream.fileno()
-        )  # the interpreter flushes once more at exit
+    except OSError as error:
+        # The interpreter flushes once more at exit, and would replace our exit status by its own.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 def _encodable(stream: TextIO, text: str) -> str:
