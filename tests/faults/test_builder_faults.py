@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from immutag.build import Builder
 from immutag.build.running import last_lines
 from immutag.core.errors import BuildFailure, ConfigInvalid
 from tests.parts.builders import Bench, Progress, bench, build_request
@@ -44,10 +45,12 @@ def _holds(path: Path, mark: str) -> bool:
         return False
 
 
-def _build(bench: Bench, folder: Path, dockerfile: str, progress: Progress, timeout_s: float = 60) -> None:
+def _build(
+    builder: Builder, folder: Path, dockerfile: str, progress: Progress, timeout_s: float = 60
+) -> None:
     work = folder / "work"
     work.mkdir()
-    bench.builder.build(
+    builder.build(
         build_request(folder, dockerfile, timeout_s=timeout_s),
         layout=work / "layout", log=work / "log", report=progress,
     )  # fmt: skip
@@ -58,7 +61,7 @@ def test_a_failed_step_is_shown_and_its_log_kept(built_by: Bench, tmp_path: Path
     step = r"RUN for n in $(seq 100); do echo line $n; done; printf '\033[31mred\033[0m\007\n'; exit 7"
     progress = Progress()
     with pytest.raises(BuildFailure) as failed:
-        _build(built_by, tmp_path, f"{step}\n", progress)
+        _build(built_by.builder, tmp_path, f"{step}\n", progress)
     found = failed.value.found
     assert "line 100" in found
     assert "line 1\n" not in found
@@ -76,7 +79,7 @@ def test_a_build_out_of_time_is_ended_with_all_that_it_started(built_by: Bench, 
     before = built_by.left()
     mark = f"61.{os.getpid()}"
     with pytest.raises(BuildFailure, match="out of time") as failed:
-        _build(built_by, tmp_path, f"RUN echo begun; sleep {mark}\n", Progress(), timeout_s=3)
+        _build(built_by.builder, tmp_path, f"RUN echo begun; sleep {mark}\n", Progress(), timeout_s=3)
     assert failed.value.expected == "an end within 3 s"
     assert "begun" in failed.value.found
     assert not _runs(mark)
@@ -88,7 +91,7 @@ def test_an_interrupted_build_leaves_nothing(daemonless: Bench, tmp_path: Path, 
     """While a step runs, and while files are copied, where buildah cannot clean up itself."""
     mark = f"62.{os.getpid()}"
     with pytest.raises(KeyboardInterrupt):
-        _build(daemonless, tmp_path, f"RUN echo begun; sleep {mark}\n", Progress(stop_at=when))
+        _build(daemonless.builder, tmp_path, f"RUN echo begun; sleep {mark}\n", Progress(stop_at=when))
     assert not _runs(mark)
     assert daemonless.left() == []
 
@@ -98,7 +101,7 @@ def test_an_interrupted_docker_build_leaves_nothing(
 ) -> None:
     docker, mark = bench("docker", request, monkeypatch), f"63.{os.getpid()}"
     with pytest.raises(KeyboardInterrupt):
-        _build(docker, tmp_path, f"RUN echo be''gun; sleep {mark}\n", Progress(stop_at=" begun"))
+        _build(docker.builder, tmp_path, f"RUN echo be''gun; sleep {mark}\n", Progress(stop_at=" begun"))
     assert not _runs(mark)
     assert docker.left() == []
 
@@ -140,7 +143,7 @@ def test_a_builder_that_writes_no_layout_failed(tmp_path: Path, monkeypatch: pyt
     from immutag.build.buildah import Buildah
 
     with pytest.raises(BuildFailure):
-        _build(Bench(Buildah(), None), tmp_path, "", Progress())  # type: ignore[arg-type] # nothing to ask
+        _build(Buildah(), tmp_path, "", Progress())
 
 
 def test_a_missing_builder_is_told_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

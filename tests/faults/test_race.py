@@ -7,10 +7,12 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.parts.peers import Crane
+from tests.parts.programs import program
 from tests.parts.site import Site
 
 PROCESSES = 20
@@ -22,14 +24,32 @@ FROM scratch
 ARG DIFFERENT
 LABEL different=$DIFFERENT
 COPY busybox /busybox
-RUN ["/busybox", "sleep", "4"]
+"""
+# The real builder, which hands its build over only when all the others have built, too.
+TOGETHER = """\
+#!/bin/sh
+{buildah} "$@" || exit
+case "$1" in bud | build) ;; *) exit ;; esac
+touch "{built}/$$"
+for _ in $(seq 600); do
+    test "$(ls "{built}" | wc -l)" -ge {processes} && exit
+    sleep 0.1
+done
+exit 1
 """
 
 
 @pytest.mark.slow
-def test_all_win_with_the_one_claimed_digest(site: Site, crane: Crane, tmp_path: Path) -> None:
+def test_all_win_with_the_one_claimed_digest(
+    site: Site, crane: Crane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sha = site.commit("a build that is never the same", {"Dockerfile": DOCKERFILE})
-    ledger = tmp_path / "shared" / "ledger.db"
+    ledger, built, wrapped = tmp_path / "shared/ledger.db", tmp_path / "built", tmp_path / "bin/buildah"
+    built.mkdir()
+    wrapped.parent.mkdir()
+    wrapped.write_text(TOGETHER.format(buildah=program("buildah"), built=built, processes=PROCESSES))
+    wrapped.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapped.parent}:{os.environ['PATH']}")
     clones = [clone(site, tmp_path, at) for at in range(PROCESSES)]
     with ThreadPoolExecutor(PROCESSES) as pool:
         ended = list(pool.map(lambda at: release(site, clones[at], ledger, at), range(PROCESSES)))
@@ -62,7 +82,7 @@ def release(site: Site, folder: Path, ledger: Path, at: int) -> subprocess.Compl
     return immutag(site, folder, ledger, "release", "--json", IMMUTAG_BUILD_ARGS=f'{{ DIFFERENT = "{at}" }}')
 
 
-def export(site: Site, ledger: Path) -> list[dict[str, dict[str, str]]]:
+def export(site: Site, ledger: Path) -> list[dict[str, Any]]:
     said = immutag(site, site.folder, ledger, "ledger", "export")
     assert immutag(site, site.folder, ledger, "ledger", "verify").returncode == 0
     return [json.loads(line) for line in said.stdout.splitlines()]

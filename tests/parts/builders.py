@@ -28,10 +28,16 @@ class Bench:
 
     builder: Builder
     engine: Peer
-    extra: tuple[str, ...] = ()
+    before: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.before = self._there()
 
     def left(self) -> list[str]:
-        """Images and working containers of the builder's storage."""
+        """Images and working containers that came to the builder's storage, which other tests use too."""
+        return [each for each in self._there() if each not in self.before]
+
+    def _there(self) -> list[str]:
         if self.builder.name == "docker":
             return [*self.engine("images", "--all", "--quiet").split(), *self.engine("ps", "-aq").split()]
         images = self.engine("images", "--all", "--quiet").split()

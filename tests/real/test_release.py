@@ -99,9 +99,7 @@ def test_a_moved_tag_is_a_mismatch_and_stays_as_it_is(site: Site, crane: Crane) 
     assert crane.digest(f"{site.repository}:{second}") == crane.digest(f"{site.repository}:{first}")
 
 
-def test_a_given_layout_is_released_as_it_is(
-    site: Site, skopeo: Peer, crane: Crane, tmp_path: Path
-) -> None:
+def test_a_given_layout_is_released_as_it_is(site: Site, skopeo: Peer, crane: Crane, tmp_path: Path) -> None:
     digest = site.json("release")["image_digest"]
     skopeo(
         "copy",
