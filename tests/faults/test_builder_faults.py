@@ -48,6 +48,8 @@ def _holds(path: Path, mark: str) -> bool:
 def _build(
     builder: Builder, folder: Path, dockerfile: str, progress: Progress, timeout_s: float = 60
 ) -> None:
+    builder: Builder, folder: Path, dockerfile: str, progress: Progress, timeout_s: float = 60
+) -> None:
     work = folder / "work"
     work.mkdir()
     builder.build(
