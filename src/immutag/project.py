@@ -21,9 +21,7 @@ from immutag.settings import Settings, load
 if TYPE_CHECKING:
     from immutag.build.workspace import BuiltLayout, Workspace
     from immutag.git.commit import Commit, GitRepository
-    from immutag.usecases.acts import Acts
-    from immutag.usecases.carry_out import Ended, FindRelease, Guard, MakePlan
-    from immutag.usecases.plan import Command
+    from immutag.usecases.deployer import Deployer, Ended
 
 
 class MakeRecord(Protocol):
@@ -117,22 +115,16 @@ class Project:
         from immutag.core.records import deploy_record
         from immutag.usecases.deploy import deploy
 
-        stream = self._stream(environment)
-        acts = self._acts(environment)
-        with self._recorded(stream, deploy_record):
+        deployer = self._deployer(environment)
+        with self._recorded(deployer.stream, deploy_record):
             ended = deploy(
                 sha,
                 automatic=automatic,
+                deployer=deployer,
                 history=self._adapters.history,
-                find_release=self._finder(acts),
-                make_plan=self._planner(acts),
-                acts=acts,
-                ledger=self.ledger,
-                stream=stream,
-                canonical=self.repositories.canonical,
                 run=run_address(self._environ),
             )
-        return self._ended(deploy_record, stream, sha, ended)
+        return self._ended(deploy_record, deployer.stream, sha, ended)
 
     def rollback(
         self, sha: GitSha, environment: EnvironmentName, reason: str | None, acknowledged: bool
@@ -141,39 +133,35 @@ class Project:
         from immutag.core.records import rollback_record
         from immutag.usecases.rollback import rollback
 
-        stream = self._stream(environment)
-        acts = self._acts(environment)
-        with self._recorded(stream, rollback_record):
+        deployer = self._deployer(environment)
+        with self._recorded(deployer.stream, rollback_record):
             ended = rollback(
                 sha,
                 reason=reason,
                 acknowledged=acknowledged,
+                deployer=deployer,
                 history=self._adapters.history,
-                find_release=self._finder(acts),
-                make_plan=self._planner(acts),
-                acts=acts,
-                ledger=self.ledger,
-                stream=stream,
-                canonical=self.repositories.canonical,
                 run=run_address(self._environ),
             )
-        return self._ended(rollback_record, stream, sha, ended)
+        return self._ended(rollback_record, deployer.stream, sha, ended)
 
     def plan(self, sha: GitSha, environment: EnvironmentName, automatic: bool) -> Document:
         """What `deploy` would do: every check, and no act."""
-        from immutag.usecases.deploy import guard
+        from immutag.usecases.deploy import rehearse
 
-        acts = self._acts(environment)
-        check = guard(sha, automatic=automatic, history=self._adapters.history, acts=acts)
-        return self._dry_run("deploy", sha, acts, check)
+        deployer = self._deployer(environment)
+        return rehearse(
+            sha, automatic=automatic, deployer=deployer, history=self._adapters.history
+        ).as_document()
 
     def plan_rollback(self, sha: GitSha, environment: EnvironmentName, acknowledged: bool) -> Document:
         """What `rollback` would do: every check, and no act."""
-        from immutag.usecases.rollback import guard
+        from immutag.usecases.rollback import rehearse
 
-        acts = self._acts(environment)
-        check = guard(sha, acknowledged=acknowledged, history=self._adapters.history, acts=acts)
-        return self._dry_run("rollback", sha, acts, check)
+        deployer = self._deployer(environment)
+        return rehearse(
+            sha, acknowledged=acknowledged, deployer=deployer, history=self._adapters.history
+        ).as_document()
 
     def hold(self, environment: EnvironmentName, reason: str) -> None:
         """Automatic deployments stay away from now on."""
@@ -342,47 +330,31 @@ class Project:
         root = self.settings.root
         return root.relative_to(sources) if root.is_relative_to(sources) else Path()
 
-    def _acts(self, environment: EnvironmentName) -> "Acts":
+    def _deployer(self, environment: EnvironmentName) -> "Deployer":
         from immutag.usecases.acts import Acts
+        from immutag.usecases.deployer import Deployer
+        from immutag.usecases.plan import find_release, plan
 
-        return Acts(
-            self._adapters.environment(environment),
-            self._adapters.target(environment),
-            self._adapters.wait_healthy,
-            self._report,
+        place, target = self._adapters.environment(environment), self._adapters.target(environment)
+        return Deployer(
+            find_release=partial(
+                find_release, environment=place, repositories=self.repositories, ledger=self.ledger
+            ),
+            make_plan=partial(
+                plan,
+                environment=place,
+                history=self._adapters.history,
+                registry=self._adapters.registry,
+                target=target,
+                verify=self._adapters.verify,
+                enforcement=Enforcement(self.settings.trust.verification.value),
+                report=self._report,
+            ),
+            acts=Acts(place, target, self._adapters.wait_healthy, self._report),
+            ledger=self.ledger,
+            stream=self._stream(environment),
+            canonical=self.repositories.canonical,
         )
-
-    def _finder(self, acts: "Acts") -> "FindRelease":
-        from immutag.usecases.plan import find_release
-
-        return partial(
-            find_release, environment=acts.environment, repositories=self.repositories, ledger=self.ledger
-        )
-
-    def _planner(self, acts: "Acts") -> "MakePlan":
-        from immutag.usecases.plan import plan
-
-        return partial(
-            plan,
-            environment=acts.environment,
-            history=self._adapters.history,
-            registry=self._adapters.registry,
-            target=acts.target,
-            verify=self._adapters.verify,
-            enforcement=Enforcement(self.settings.trust.verification.value),
-            report=self._report,
-        )
-
-    def _dry_run(self, command: "Command", sha: GitSha, acts: "Acts", guard: "Guard") -> Document:
-        from immutag.usecases.state import state_of
-        from immutag.usecases.take_over import ensure_abandoned
-
-        release, kind = self._finder(acts)(sha)
-        state = state_of(self.ledger, self._stream(acts.environment.name))
-        if state.open and state.lease:
-            ensure_abandoned(state.open, *state.lease)
-        guard(state)
-        return self._planner(acts)(command, release, kind, state).as_document()
 
     @contextmanager
     def _recorded(self, stream: Stream, record: Callable[[Sequence[Entry]], Document]) -> Iterator[None]:

@@ -48,8 +48,6 @@ def _holds(path: Path, mark: str) -> bool:
 def _build(
     builder: Builder, folder: Path, dockerfile: str, progress: Progress, timeout_s: float = 60
 ) -> None:
-    builder: Builder, folder: Path, dockerfile: str, progress: Progress, timeout_s: float = 60
-) -> None:
     work = folder / "work"
     work.mkdir()
     builder.build(

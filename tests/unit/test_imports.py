@@ -35,7 +35,7 @@ def builders(modules: set[str]) -> set[str]:
     return {name for name in modules if name.startswith("immutag.build")}
 
 
-@pytest.mark.parametrize("module", ["rollback", "deploy", "bring_up", "carry_out", "take_over", "candidates"])
+@pytest.mark.parametrize("module", ["rollback", "deploy", "bring_up", "deployer", "take_over", "candidates"])
 def test_what_rolls_back_imports_nothing_that_builds(module: str, tmp_path: Path) -> None:
     modules = imported(f"import immutag.usecases.{module}", cwd=tmp_path)
     assert f"immutag.usecases.{module}" in modules

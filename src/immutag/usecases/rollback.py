@@ -5,17 +5,12 @@ either way it is held until a person lifts the hold. Killed in between: the next
 the hold stands, since it begins with the rollback itself.
 """
 
-from immutag.core.deployment import EnvironmentState
+from immutag.core.deployment import Environment, EnvironmentState
 from immutag.core.errors import PolicyViolation
-from immutag.core.facts import Stream
 from immutag.core.policy import ensure_reversible
-from immutag.core.values import GitSha, Repository
-from immutag.ledger import Ledger
-from immutag.usecases.acts import Acts
-from immutag.usecases.carry_out import Ended, FindRelease, Guard, MakePlan, Wish, carry_out, hold_after
-from immutag.usecases.plan import History
-from immutag.usecases.record import append_while
-from immutag.usecases.state import state_of
+from immutag.core.values import GitSha
+from immutag.usecases.deployer import Deployer, Ended, Guard, Wish
+from immutag.usecases.plan import History, Plan
 
 
 def rollback(
@@ -23,34 +18,27 @@ def rollback(
     *,
     reason: str | None,
     acknowledged: bool,
+    deployer: Deployer,
     history: History,
-    find_release: FindRelease,
-    make_plan: MakePlan,
-    acts: Acts,
-    ledger: Ledger,
-    stream: Stream,
-    canonical: Repository,
     run: str | None,
 ) -> Ended:
     """How it ended. Raises what `deploy` raises; PolicyViolation also for irreversible paths."""
     wish = Wish("rollback", sha, False, reason, run)
-    ended = carry_out(
-        wish,
-        guard=guard(sha, acknowledged=acknowledged, history=history, acts=acts),
-        find_release=find_release,
-        make_plan=make_plan,
-        acts=acts,
-        ledger=ledger,
-        stream=stream,
-        canonical=canonical,
-    )
-    state = state_of(ledger, stream)
+    guard = _guard(sha, deployer.acts.environment, acknowledged=acknowledged, history=history)
+    ended = deployer.carry_out(wish, guard)
+    state = deployer.state()
     if not state.held:  # it ran already: what the person wants is that it stays
-        append_while(ledger, stream, hold_after(wish, canonical, state, acts))
+        deployer.hold(wish, state)
     return ended
 
 
-def guard(sha: GitSha, *, acknowledged: bool, history: History, acts: Acts) -> Guard:
+def rehearse(sha: GitSha, *, acknowledged: bool, deployer: Deployer, history: History) -> Plan:
+    """What `rollback` would do: every check, and no act."""
+    guard = _guard(sha, deployer.acts.environment, acknowledged=acknowledged, history=history)
+    return deployer.rehearse(Wish("rollback", sha, False, None, None), guard)
+
+
+def _guard(sha: GitSha, environment: Environment, *, acknowledged: bool, history: History) -> Guard:
     """A rollback does not go to what a rollback left, nor over irreversible paths unacknowledged."""
 
     def check(state: EnvironmentState) -> None:
@@ -62,6 +50,6 @@ def guard(sha: GitSha, *, acknowledged: bool, history: History, acts: Acts) -> G
                 remedy="lift the hold, then deploy it by hand",
             )
         changed = history.changed_paths(sha, state.current.sha) if state.current else []
-        ensure_reversible(changed, acts.environment, acknowledged=acknowledged)
+        ensure_reversible(changed, environment, acknowledged=acknowledged)
 
     return check
