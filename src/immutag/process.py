@@ -8,9 +8,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO, cast
+
+from immutag.core.frozen import frozen
 
 _KEEP_BYTES = 16 * 1024 * 1024
 _BLOCK_BYTES = 64 * 1024
@@ -19,7 +20,7 @@ _LINGER_S = 0.2  # for what a program's orphans still say after its own end
 _POLL_S = 0.002
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Finished:
     """How a program ended. `status` is negative for a signal.
 

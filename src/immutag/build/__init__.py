@@ -1,16 +1,16 @@
 """Clean builds: every builder ends in the same place, a layout folder (DR-002, DR-004)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from immutag.core.frozen import frozen
 from immutag.core.report import Report
 from immutag.core.values import Platform
 from immutag.oci import Descriptor
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class BuildRequest:
     """What to build. `context` is an export of the commit; `epoch_s` its commit time (SOURCE_DATE_EPOCH).
 

@@ -15,12 +15,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from immutag.core.errors import ConfigInvalid, ImmutagError
+from immutag.core.frozen import frozen
 from immutag.core.values import Digest, GitSha
 from immutag.oci import Descriptor
 from immutag.oci.archive import ingest
@@ -30,7 +30,7 @@ _TRIES = 100
 _FINISHED_KEPT_S = 7 * 24 * 3600
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class BuiltLayout:
     """A finished layout: its root, and how it came to be."""
 

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from immutag.core.errors import ConfigInvalid, DeployFailure
+from immutag.core.frozen import frozen
 from immutag.core.values import shown
 from immutag.deploy.earlier import MARK, wait_for_earlier
 from immutag.process import Finished, run
@@ -15,7 +15,7 @@ _PROBE_S = 10.0
 _WORDS = 190  # characters of an engine's answer in a message
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class _Kind:
     """Where the two differ. `login` is the variable that names a configuration with credentials."""
 
@@ -44,7 +44,7 @@ _KINDS: Mapping[EngineName, _Kind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Engine:
     """One container engine, as it is called here. `args` stand before every subcommand.
 

@@ -3,16 +3,16 @@ an answer that cannot be read stops the act."""
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from immutag.core.errors import DeployFailure, DigestMismatch
+from immutag.core.frozen import frozen
 from immutag.core.values import Digest, shown
 
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Container:
     """A container as the engine describes it. `image` is the engine's own id for the image."""
 

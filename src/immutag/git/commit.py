@@ -3,11 +3,11 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from immutag.core.errors import ConfigInvalid, MissingSha
+from immutag.core.frozen import frozen
 from immutag.core.values import GitSha, shown
 from immutag.git.program import git
 from immutag.git.remote import without_credentials
@@ -17,7 +17,7 @@ _COMMITTER = re.compile(rb"^committer .* (\d+) [+-]\d+$", re.MULTILINE)
 _HEX = re.compile(r"[0-9a-f]{4,40}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Commit:
     """A commit of the repository. `time_s` is the committer's, in unix seconds."""
 
@@ -25,7 +25,7 @@ class Commit:
     time_s: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class GitRepository:
     """The work tree at `root`. `shallow`: history is cut off somewhere."""
 

@@ -7,11 +7,11 @@ folder is what the SHA says, whatever attributes, filters, line-ending rules or 
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from immutag.core.errors import ConfigInvalid, PolicyViolation
+from immutag.core.frozen import frozen
 from immutag.core.values import GitSha, shown
 from immutag.git.commit import Commit, GitRepository, commit_time
 from immutag.git.program import objects
@@ -23,7 +23,7 @@ _TREE, _LINK, _SUBMODULE = "40000", "120000", "160000"
 _FILES = {"100644": 0o644, "100664": 0o644, "100755": 0o755}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class _Entry:
     """What a tree names, and where it goes."""
 

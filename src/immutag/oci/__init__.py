@@ -5,9 +5,9 @@ Identity comes only from bytes that we hold. What a registry answers is compared
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from immutag.core.frozen import frozen
 from immutag.core.values import Digest, GitSha, ShortTag
 
 IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -19,7 +19,7 @@ INDEXES = frozenset({IMAGE_INDEX, DOCKER_INDEX})
 MANIFEST_LIMIT_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Descriptor:
     """What some content is: media type, digest, size in bytes (OCI image-spec, descriptor.md)."""
 

@@ -13,11 +13,11 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from immutag.core.errors import ConfigInvalid, RegistryAuth
+from immutag.core.frozen import frozen
 from immutag.core.values import shown
 
 IDENTITY_TOKEN_USERNAME = "<token>"  # noqa: S105 - the name that docker's helpers give an identity token
@@ -27,7 +27,7 @@ _HELPER_S = 15.0
 _CONFIG_LIMIT_BYTES = 4 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@frozen()
 class Credentials:
     """A user name and password, or an identity token under docker's name for one."""
 

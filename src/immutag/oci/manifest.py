@@ -8,10 +8,10 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from immutag.core.errors import ConfigInvalid, ImmutagError, RegistryUnavailable
+from immutag.core.frozen import frozen
 from immutag.core.values import Digest, Platform, shown
 from immutag.oci import INDEXES, MANIFEST_LIMIT_BYTES, MANIFESTS, Descriptor
 
@@ -22,7 +22,7 @@ _DEPTH = 32
 _SIZE_LIMIT_BYTES = 1 << 50
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Manifest:
     """An image or artifact manifest (OCI image-spec, manifest.md).
 
@@ -38,7 +38,7 @@ class Manifest:
     annotations: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Child:
     """What an index says of one of its manifests. The manifest itself may say otherwise."""
 
@@ -48,7 +48,7 @@ class Child:
     annotations: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Index:
     """An image index, or a layout's index.json (OCI image-spec, image-index.md)."""
 
@@ -59,7 +59,7 @@ class Index:
     annotations: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Config:
     """What we read of an image's config (OCI image-spec, config.md). An artifact's has nothing of it."""
 

@@ -1,12 +1,12 @@
 """What HTTP says, as values: a request's body, an answer, or why there was none (DR-012)."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from immutag.core.errors import RegistryUnavailable
+from immutag.core.frozen import frozen
 from immutag.core.values import shown
 
 
@@ -68,7 +68,7 @@ class Headers(Mapping[str, str]):
         return len(self._values)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Response:
     """A complete answer, or a refusal (from 400 on) whose body was cut off where the request's limit is."""
 
@@ -77,7 +77,7 @@ class Response:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Streamed:
     """An answer whose body is still coming. `blocks` raises NoAnswer when it breaks off."""
 
@@ -86,7 +86,7 @@ class Streamed:
     blocks: Iterator[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class BodySource:
     """A request body that is read while it is sent: `size_bytes` from `offset` of a stream."""
 

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from immutag.core.errors import ConfigInvalid
+from immutag.core.frozen import frozen
 
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
@@ -27,7 +27,7 @@ def host_of(netloc: str) -> str:
     return urlsplit(f"//{netloc}").hostname or ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Proxy:
     """Where to send a request instead, and which hosts are exempt; both as libcurl reads them."""
 
@@ -47,7 +47,7 @@ def proxy_for(scheme: str, host: str, environ: Mapping[str, str]) -> Proxy:
     return Proxy(url, environ.get("no_proxy") or environ.get("NO_PROXY") or "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class TrustedCertificates:
     """The authorities that vouch for a registry: a bundle, a hashed folder, or the PEM text itself."""
 

@@ -7,9 +7,9 @@ Reading only; who writes is elsewhere.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from immutag.core.errors import ImmutagError, MissingTag, RegistryUnavailable
+from immutag.core.frozen import frozen
 from immutag.core.values import Digest
 from immutag.oci import IMAGE_INDEX, INDEXES, MANIFESTS, Descriptor
 from immutag.oci.listing import pages
@@ -20,7 +20,7 @@ _LIMIT = 200
 _NO_API = frozenset({400, 404, 405, 501})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Referrer:
     """A manifest whose subject is the image. What it claims beyond that is unverified."""
 

@@ -8,10 +8,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from urllib.parse import urljoin, urlsplit
 
+from immutag.core.frozen import frozen
 from immutag.oci.auth import Credentials
 from immutag.oci.http import BodySource, Fault, Headers, Http, NoAnswer, Response, Streamed
 from immutag.oci.network import is_loopback
@@ -22,7 +22,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TOKEN_LIMIT_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Limits:
     """How long we wait, and how often we try. `patience_s` bounds the waits between tries, together."""
 

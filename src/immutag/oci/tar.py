@@ -6,11 +6,11 @@ memory, recurses, and (before 3.11.14) can be led round in circles by a negative
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import BinaryIO
 
 from immutag.core.errors import BuildFailure
+from immutag.core.frozen import frozen
 from immutag.core.values import shown
 
 _BLOCK = 512
@@ -28,7 +28,7 @@ class Kind(Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Member:
     """A member: its name as written, where its content begins, and what a link names."""
 

@@ -11,11 +11,11 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
 from immutag.core.errors import RegistryAuth, RegistryUnavailable
+from immutag.core.frozen import frozen
 from immutag.core.values import shown
 from immutag.oci.auth import Credentials
 from immutag.oci.message import Response, bare
@@ -32,7 +32,7 @@ _LONGEST_LIFE_S = 3600
 _REMEDY = "docker login (or podman login), or IMMUTAG_REGISTRY_USERNAME and IMMUTAG_REGISTRY_PASSWORD"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Challenge:
     """One way to authenticate, as `WWW-Authenticate` offers it (RFC 9110, 11.6.1)."""
 

@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import pycurl
 
 from immutag.core.errors import RegistryUnavailable
+from immutag.core.frozen import frozen
 from immutag.oci.message import BodySource, Fault, Headers, NoAnswer
 from immutag.oci.network import Proxy, TrustedCertificates
 
@@ -18,7 +18,7 @@ _SLOWEST_BYTES_S = 256  # a transfer below this for `stall_s` has stalled
 _E_HTTP2_STREAM = 92  # CURLE_HTTP2_STREAM; pycurl does not name it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Bounds:
     """How large an answer may be (`None`: read block by block) and how long all of it may take."""
 

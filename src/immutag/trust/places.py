@@ -7,9 +7,9 @@ candidate: nothing of it is verified here.
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from immutag.core.errors import DigestMismatch, MissingTag, RegistryError, SoftVerifyToolError
+from immutag.core.frozen import frozen
 from immutag.core.values import Digest
 from immutag.core.verification import Place
 from immutag.oci import Descriptor
@@ -26,7 +26,7 @@ _PREDICATE = "dev.sigstore.bundle.predicateType"
 _COSIGN_SIGN = "https://sigstore.dev/cosign/sign/v1"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Found:
     """What lies in the places, each candidate once. Every place has answered."""
 

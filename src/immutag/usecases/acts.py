@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from immutag.core.deployment import (
     Environment,
@@ -15,6 +14,7 @@ from immutag.core.deployment import (
     seen,
 )
 from immutag.core.errors import DeployFailure, DigestMismatch, ImmutagError
+from immutag.core.frozen import frozen
 from immutag.core.report import Report
 from immutag.core.values import Digest, GitSha
 from immutag.deploy import Target
@@ -27,7 +27,7 @@ WaitHealthy = Callable[[HealthCheck, GitSha, float], None]
 """Wait until a check holds for a SHA. Raises DeployFailure when the deadline (monotonic) has passed."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Acts:
     """A target, and how its health is seen. Acts raise DeployFailure, DigestMismatch, LedgerConflict."""
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from immutag.build import Builder, BuildRequest
 from immutag.build.image import platforms_of
 from immutag.build.workspace import BuiltLayout, Workspace
 from immutag.core.errors import PolicyViolation
+from immutag.core.frozen import frozen
 from immutag.core.report import Report
 from immutag.core.values import GitSha, Platform
 from immutag.git.commit import Commit, GitRepository
@@ -21,7 +21,7 @@ from immutag.oci.layout import Layout
 REVISION = "org.opencontainers.image.revision"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Recipe:
     """How the service is built: the service's `folder` in the commit, in it the build's `context`, and in
     that the `dockerfile`."""

@@ -5,11 +5,11 @@ bring it up. Whatever stops it before it begins is recorded, and nothing was tou
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from immutag.core.deployment import EnvironmentState, runs
 from immutag.core.errors import ImmutagError, LedgerConflict
 from immutag.core.facts import Deploying, Held, Outcome, Stopped, Stream
+from immutag.core.frozen import frozen
 from immutag.core.release import Release
 from immutag.core.values import Digest, GitSha, Repository, RepositoryType
 from immutag.core.verification import signature_of
@@ -30,7 +30,7 @@ FindRelease = Callable[[GitSha], tuple[Release, RepositoryType]]
 MakePlan = Callable[[Command, Release, RepositoryType, EnvironmentState], Plan]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Wish:
     """What a person or CI asked for. `run`: the address of the CI run that asks, if any."""
 
@@ -41,7 +41,7 @@ class Wish:
     run: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Ended:
     """How it went well: `ok`, `unobserved` or `unchanged`, and the digest that was seen running."""
 
@@ -49,7 +49,7 @@ class Ended:
     running_digest: Digest | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Deployer:
     """Brings releases into one environment. `stream` is the environment's, in the ledger."""
 

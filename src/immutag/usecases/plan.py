@@ -1,12 +1,12 @@
 """What a deployment or rollback would do, with every check done before anything is touched (DR-007)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from immutag.core.deployment import Deployed, Environment, EnvironmentState
 from immutag.core.errors import DigestMismatch, MissingTag
 from immutag.core.facts import Stream
+from immutag.core.frozen import frozen
 from immutag.core.policy import Enforcement, Repositories, ensure_repo_allowed, ensure_verified
 from immutag.core.release import Release, fold
 from immutag.core.report import Report
@@ -27,7 +27,7 @@ class History(Protocol):
     def changed_paths(self, old: GitSha, new: GitSha) -> list[str] | None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Plan:
     """A checked deployment. `accepted`: the recorded digest and those of its platform manifests."""
 

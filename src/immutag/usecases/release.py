@@ -7,7 +7,6 @@ here or elsewhere. Running it twice changes nothing.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from immutag.build.workspace import BuiltLayout
 from immutag.core.errors import DigestMismatch, ImmutagError, LedgerConflict, PushFailure, SoftVerifyToolError
@@ -25,6 +24,7 @@ from immutag.core.facts import (
     Tagged,
     WriteOnce,
 )
+from immutag.core.frozen import frozen
 from immutag.core.release import Release, Seen, Step, decide, fold
 from immutag.core.report import Report
 from immutag.core.values import Digest, GitSha, RepositoryType, ShaTag, ShortTag
@@ -37,7 +37,7 @@ from immutag.usecases.record import append_anyway
 _LOOKS = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Order:
     """The release that is asked for. `given`: its content is the user's layout, not a build of ours."""
 
@@ -54,7 +54,7 @@ class Order:
         return Stream.release(self.tag.repository, self.tag.sha)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen()
 class Content:
     """The layout folder that we hold: how to make it (or find it finished), and how to read it."""
 
