@@ -46,6 +46,14 @@ def test_a_commit_that_is_not_on_main_goes_to_staging(site: Site, crane: Crane) 
     assert site.error("deploy", "--sha", sha, "--env", "production")["code"] == "POLICY_VIOLATION"
 
 
+def test_a_commit_of_another_branch_is_not_said_to_be_of_the_one_checked_out(site: Site) -> None:
+    site.checkout.git("switch", "--quiet", "--create", "feature")
+    sha = site.commit("a change on a branch")
+    site.checkout.git("switch", "--quiet", "main")
+    assert site.json("release", "--sha", sha)["repository_type"] == "staging"
+    assert site.json("show", sha)["branch"] is None
+
+
 def test_a_changed_tracked_file_stops_a_canonical_release(site: Site) -> None:
     (site.folder / "Dockerfile").write_text("FROM scratch\n")
     error = site.error("release")

@@ -29,10 +29,10 @@ def order(
     commit = git.commit(sha) if sha else head
     on_main = git.is_on(commit.sha, repositories.main)
     repository, kind = repositories.for_commit(on_main=on_main)
-    branch = repositories.main if on_main else git.branch()
-    if on_main:
-        ensure_repo_allowed(repository, None, branch, of=repositories)
-    if commit.sha == head.sha:
+    is_head = commit.sha == head.sha
+    branch = repositories.main if on_main else git.branch() if is_head else None
+    ensure_repo_allowed(repository, None, branch, of=repositories)
+    if is_head:
         ensure_clean(git.is_dirty(), canonical=kind is RepositoryType.CANONICAL)
     if kind is RepositoryType.CANONICAL and not (ledger.shared or unshared_is_accepted):
         raise _unshared()
