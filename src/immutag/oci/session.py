@@ -17,7 +17,8 @@ from immutag.oci.http import BodySource, Fault, Headers, Http, NoAnswer, Respons
 from immutag.oci.network import is_loopback
 from immutag.oci.tokens import Authorization, same_origin
 
-_AGAIN = frozenset({429, 502, 503, 504})
+# 500: distribution answers it to whoever reads a tag that another is writing at this moment
+_AGAIN = frozenset({429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TOKEN_LIMIT_BYTES = 256 * 1024
 
