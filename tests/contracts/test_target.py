@@ -11,6 +11,8 @@ from immutag.deploy import Target
 from immutag.deploy.command import CommandTarget
 from tests.parts.targets import BROKEN, ENVIRONMENT, FIRST, LIMIT_S, SECOND, Platform, Releases
 
+pytestmark = pytest.mark.slow
+
 
 def bring(platform: Platform, releases: Releases, sha: GitSha, previous: GitSha | None = None) -> None:
     """A deployment that goes well, as far as the target is concerned."""

@@ -14,6 +14,8 @@ from immutag.build.running import last_lines
 from immutag.core.errors import BuildFailure, ConfigInvalid
 from tests.parts.builders import Bench, Progress, bench, build_request
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

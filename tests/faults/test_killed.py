@@ -8,6 +8,8 @@ import pytest
 from tests.parts.peers import Crane
 from tests.parts.site import Site
 
+pytestmark = pytest.mark.slow
+
 When = Literal["before", "after"]
 WHEN: list[When] = ["before", "after"]
 RELEASED = ["requested", "built", "pushed", "claimed", "signature_checked", "tagged"]

@@ -11,6 +11,8 @@ from immutag.core.facts import Held, Stream
 from immutag.ledger.sqlite import SqliteLedger
 from tests.parts.appending import held
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 120
 
 

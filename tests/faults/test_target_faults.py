@@ -20,6 +20,8 @@ from tests.parts.programs import program
 from tests.parts.services import Service
 from tests.parts.targets import ENVIRONMENT, FIRST, LIMIT_S, SECOND, Containers, Releases
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

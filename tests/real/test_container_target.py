@@ -17,6 +17,8 @@ from tests.parts.registries import Registry, distribution
 from tests.parts.services import Service
 from tests.parts.targets import BROKEN, ENVIRONMENT, FIRST, LIMIT_S, SECOND, Containers, Releases
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(params=["podman", "docker"])
 def service_of(request: pytest.FixtureRequest) -> Containers:

@@ -6,8 +6,12 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.parts.peers import Crane
 from tests.parts.site import Site
+
+pytestmark = pytest.mark.slow
 
 
 def released(site: Site, *messages: str) -> list[str]:
