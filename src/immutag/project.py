@@ -11,7 +11,7 @@ from immutag.actor import actor, run_address
 from immutag.adapters import Adapters
 from immutag.core.errors import ImmutagError
 from immutag.core.facts import Entry, Outcome, Stream, WriteOnce
-from immutag.core.policy import Enforcement, Repositories
+from immutag.core.policy import Repositories
 from immutag.core.report import Report
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, Repository
 from immutag.core.views import Document
@@ -347,7 +347,7 @@ class Project:
                 registry=self._adapters.registry,
                 target=target,
                 verify=self._adapters.verify,
-                enforcement=Enforcement(self.settings.trust.verification.value),
+                enforcement=self.settings.trust.verification,
                 report=self._report,
             ),
             acts=Acts(place, target, self._adapters.wait_healthy, self._report),

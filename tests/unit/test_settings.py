@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from immutag.core.deployment import HealthCheck
 from immutag.core.errors import ConfigInvalid, ImmutagError, PolicyViolation
+from immutag.core.policy import Enforcement
 from immutag.core.values import EnvironmentName, Platform, Repository
 from immutag.settings import (
     CommandTarget,
     ContainerTarget,
     Settings,
     SignerIdentity,
-    Verification,
     find,
     load,
 )  # fmt: skip
@@ -48,7 +48,7 @@ def test_a_repository_is_enough(read: Read, tmp_path: Path) -> None:
     assert (settings.build.builder, settings.build.timeout_s) == ("auto", 600)
     assert settings.build.platforms == (Platform("linux", "amd64"),)
     assert settings.ledger.path == tmp_path / ".immutag/ledger.db"
-    assert settings.trust.verification is Verification.SOFT
+    assert settings.trust.verification is Enforcement.SOFT
     assert not settings.metrics.enabled
     assert settings.environments == {}
 
@@ -115,7 +115,7 @@ def test_every_key_is_read(read: Read, tmp_path: Path) -> None:
     assert (registry.plain_http, registry.ca) == (True, tmp_path / "ca.pem")
     assert settings.ledger.path == Path("/var/lib/immutag/ledger.db")
     assert settings.ledger.accept_unshared
-    assert settings.trust.verification is Verification.MANDATORY
+    assert settings.trust.verification is Enforcement.MANDATORY
     assert settings.trust.key == tmp_path / "cosign.key"
     assert settings.trust.public_keys == (tmp_path / "cosign.pub", Path("/keys/old.pub"))
     assert settings.trust.identities == (SignerIdentity("https://issuer.example", "ci"),)

@@ -14,7 +14,6 @@ from immutag.settings.model import (
     Settings,
     SignerIdentity,
     TrustSettings,
-    Verification,
 )
 
 __all__ = [
@@ -31,7 +30,6 @@ __all__ = [
     "Settings",
     "SignerIdentity",
     "TrustSettings",
-    "Verification",
     "find",
     "load",
 ]

@@ -1,19 +1,12 @@
 """The configuration as values: what the rest of the program gets instead of a TOML document."""
 
 from collections.abc import Mapping
-from enum import Enum
 from pathlib import Path
 
 from immutag.core.deployment import HealthCheck
 from immutag.core.frozen import frozen
+from immutag.core.policy import Enforcement
 from immutag.core.values import EnvironmentName, Platform, Repository
-
-
-class Verification(Enum):
-    """Whether an unverified image may be deployed (DR-003)."""
-
-    SOFT = "soft"
-    MANDATORY = "mandatory"
 
 
 @frozen()
@@ -69,7 +62,7 @@ class SignerIdentity:
 class TrustSettings:
     """`[trust]` (DR-003)."""
 
-    verification: Verification
+    verification: Enforcement
     key: Path | None
     public_keys: tuple[Path, ...]
     identities: tuple[SignerIdentity, ...]

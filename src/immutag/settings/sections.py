@@ -3,6 +3,7 @@
 import re
 
 from immutag.core.errors import ConfigInvalid, PolicyViolation
+from immutag.core.policy import Enforcement
 from immutag.core.values import Repository, shown
 from immutag.settings import kinds
 from immutag.settings.model import (
@@ -13,7 +14,6 @@ from immutag.settings.model import (
     RegistrySettings,
     SignerIdentity,
     TrustSettings,
-    Verification,
 )
 from immutag.settings.section import Section, Source, read_tables
 
@@ -116,12 +116,12 @@ def read_trust(source: Source, table: dict[str, object]) -> TrustSettings:
     if word == "auto":
         expected = "soft or mandatory: auto is not in this version"
         raise section.where("verification").wrong(expected, word)
-    if word not in {member.value for member in Verification}:
+    if word not in {member.value for member in Enforcement}:
         raise section.where("verification").wrong("soft or mandatory", word)
     identities = section.get("identities", kinds.TABLES, [])
     found_in = section.where("identities").source
     return TrustSettings(
-        verification=Verification(word),
+        verification=Enforcement(word),
         key=section.optional("key", kinds.PATH),
         public_keys=section.get("public_keys", kinds.PATHS, []),
         identities=tuple(_identity(index, table, found_in) for index, table in enumerate(identities)),
