@@ -9,6 +9,7 @@ from collections.abc import Callable
 from hashlib import sha1
 from pathlib import Path
 
+from benchmarks.compiled import compile_sources
 from immutag.core.facts import (
     Built,
     Claimed,
@@ -139,6 +140,7 @@ def opened(path: Path, read: Callable[[SqliteLedger], object]) -> Callable[[], N
 
 
 def main() -> None:
+    compile_sources()
     releases = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.db"

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.compiled import compile_sources
 from tests.parts.certificates import Authority
 from tests.parts.programs import peer, program
 from tests.parts.registries import Registry, distribution
@@ -208,6 +209,7 @@ def _options() -> argparse.Namespace:
 
 
 def main() -> None:
+    compile_sources()
     options = _options()
     chosen = options.only.split(",")
     with tempfile.TemporaryDirectory(prefix="immutag-push-") as temporary:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.compiled import compile_sources
 from scripts.containers import engine_environment, remove_storage
 from tests.parts.checkouts import GIT_ENV, Checkout
 from tests.parts.programs import program
@@ -26,6 +27,7 @@ _GOAL_S, _GOAL_RATIO = 0.25, 1.05
 
 
 def main() -> None:
+    compile_sources()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

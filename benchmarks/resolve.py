@@ -14,6 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.compiled import compile_sources
 from benchmarks.push import make_layout, measure
 from immutag.core.values import GitSha, Repository
 from immutag.oci.http import Http
@@ -73,6 +74,7 @@ def _many(host: str, what: str, tags: int) -> None:
 
 
 def main() -> None:
+    compile_sources()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--tags", type=int, default=2000)

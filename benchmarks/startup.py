@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.compiled import compile_sources
 from immutag.core.facts import (
     Built,
     Claimed,
@@ -42,6 +43,7 @@ _PEERS = {"crane": ["version"], "oras": ["version"], "regctl": ["version"], "sko
 
 
 def main() -> None:
+    compile_sources()
     options = _options()
     immutag = str(Path(sys.executable).parent / "immutag")
     with tempfile.TemporaryDirectory(dir=_memory()) as name:

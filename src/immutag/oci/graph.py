@@ -1,7 +1,6 @@
 """Everything that a root manifest or index reaches: each piece named by the one above it, by digest."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from immutag.core.errors import BuildFailure, ImmutagError, RegistryUnavailable
 from immutag.core.values import Digest, shown
@@ -14,13 +13,13 @@ _MANIFESTS = 1000
 _MANIFESTS_LIMIT_BYTES = 64 * 1024 * 1024
 
 
-@dataclass(slots=True)
 class Graph:
     """Manifests with their bytes, children before parents; and the blobs below them, each once."""
 
-    manifests: dict[Descriptor, bytes] = field(default_factory=dict)
-    parsed: dict[Descriptor, Manifest | Index] = field(default_factory=dict)
-    blobs: dict[Digest, Descriptor] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.manifests: dict[Descriptor, bytes] = {}
+        self.parsed: dict[Descriptor, Manifest | Index] = {}
+        self.blobs: dict[Digest, Descriptor] = {}
 
 
 def walk(
