@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from immutag.core.deployment import HealthCheck
 from immutag.core.errors import ConfigInvalid, ImmutagError, PolicyViolation
 from immutag.core.policy import Enforcement
+from immutag.core.trust import IdentityRule, Pattern
 from immutag.core.values import EnvironmentName, Platform, Repository
 from immutag.settings import (
     CommandTarget,
     ContainerTarget,
     Settings,
-    SignerIdentity,
     find,
     load,
 )  # fmt: skip
@@ -118,7 +118,7 @@ def test_every_key_is_read(read: Read, tmp_path: Path) -> None:
     assert settings.trust.verification is Enforcement.MANDATORY
     assert settings.trust.key == tmp_path / "cosign.key"
     assert settings.trust.public_keys == (tmp_path / "cosign.pub", Path("/keys/old.pub"))
-    assert settings.trust.identities == (SignerIdentity("https://issuer.example", "ci"),)
+    assert settings.trust.identities == (IdentityRule(Pattern("https://issuer.example"), Pattern("ci")),)
     assert settings.metrics.textfile == tmp_path / "metrics/immutag.prom"
     assert settings.metrics.pushgateway == "http://127.0.0.1:9091"
     production = settings.environments[EnvironmentName("production")]

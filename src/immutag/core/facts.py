@@ -1,9 +1,9 @@
 """Facts: what happened, in the ledger's words. Everything that people look at is a fold over these.
 
 A fact is a frozen class of values; its JSON form has the same field names, with values as their text.
-A release's stream holds `requested → built → pushed → claimed → tagged`, an environment's
-`deploying → healthy | restored | failed | rolled_back`, `held`, `released_hold`. Either may hold `stopped`:
-the command ended with that error.
+A release's stream holds `requested → built → pushed → claimed → signed, described, attested → tagged`, an
+environment's `deploying → healthy | restored | failed | rolled_back`, `held`, `released_hold`, `mandatory`.
+Either may hold `stopped`: the command ended with that error.
 """
 
 import types
@@ -111,6 +111,70 @@ class Claimed:
     digest: Digest
     media_type: str
     size_bytes: int
+
+
+class Evidence(Enum):
+    """What a release attaches to its claimed digest, between the claim and the tag (DR-018)."""
+
+    SIGNATURE = "signature"
+    PROVENANCE = "provenance"
+    CYCLONEDX = "sbom-cyclonedx"
+    SPDX = "sbom-spdx"
+
+
+@frozen()
+class Signed:
+    """A signature of ours was attached to the claimed digest and read back, or found there already.
+
+    `manifests`: each form's manifest (the bundle's referrer, cosign's legacy one).
+    """
+
+    type: ClassVar[str] = "signed"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    signer: str
+    manifests: tuple[Digest, ...]
+
+
+@frozen()
+class Described:
+    """An SBOM of the claimed digest was attached as a referrer and read back (DR-009)."""
+
+    type: ClassVar[str] = "described"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    evidence: Evidence
+    document: Digest
+    manifest: Digest
+
+
+@frozen()
+class Attested:
+    """A signed in-toto statement about the digest was attached and read back."""
+
+    type: ClassVar[str] = "attested"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    predicate_type: str
+    signer: str
+    manifest: Digest
+
+
+@frozen()
+class EvidenceFailed:
+    """Evidence could not be made or attached. The release goes on (law 7); the next run tries again."""
+
+    type: ClassVar[str] = "evidence_failed"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    evidence: Evidence
+    code: str
+    message: str
+    found: str
 
 
 @frozen()
@@ -296,6 +360,79 @@ class ReleasedHold:
 
 
 @frozen()
+class Mandatory:
+    """By these figures verification became mandatory in this environment, for good (DR-003).
+
+    Of `deployed` distinct SHAs, `signed` had a signature that was looked at; of the `checks` of signed
+    images, `failures` ended badly.
+    """
+
+    type: ClassVar[str] = "mandatory"
+    repository: Repository
+    environment: EnvironmentName
+    deployed: int
+    signed: int
+    checks: int
+    failures: int
+
+
+@frozen()
+class AllowedUnverified:
+    """A person let an unverified digest through although verification is mandatory (break-glass)."""
+
+    type: ClassVar[str] = "allowed_unverified"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    environment: EnvironmentName
+    signature_reason: SignatureReason
+    reason: str
+
+
+@frozen()
+class Summarised:
+    """A signed verification summary of a deployment or rollback: the bundle itself, and where it lies too.
+
+    `manifest` is None where the credential cannot write to the registry.
+    """
+
+    type: ClassVar[str] = "summarised"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    environment: EnvironmentName
+    predicate_type: str
+    signer: str
+    bundle: str
+    manifest: Digest | None
+
+
+@frozen()
+class Anchored:
+    """The ledger's head was signed as a C2SP checkpoint and left outside (DR-017)."""
+
+    type: ClassVar[str] = "anchored"
+    repository: Repository
+    size: int
+    root: str
+    note: str
+    manifest: Digest | None
+
+
+@frozen()
+class Ingested:
+    """An attestation by somebody, found on a digest. `verified_by` is None where we trust none of it."""
+
+    type: ClassVar[str] = "ingested"
+    repository: Repository
+    digest: Digest
+    source: str
+    predicate_type: str
+    document: Digest
+    verified_by: str | None
+
+
+@frozen()
 class Probed:
     """What keeps this registry's tags from being written twice, as tried by `doctor --probe`."""
 
@@ -305,8 +442,9 @@ class Probed:
 
 
 Fact = (
-    Requested | Built | Pushed | Claimed | SignatureChecked | Tagged | Stopped
-    | Deploying | TakenOver | Healthy | RolledBack | Restored | Failed | Held | ReleasedHold | Probed
+    Requested | Built | Pushed | Claimed | Signed | Described | Attested | EvidenceFailed | SignatureChecked
+    | Tagged | Stopped | Deploying | TakenOver | Healthy | RolledBack | Restored | Failed | Held
+    | ReleasedHold | Mandatory | AllowedUnverified | Summarised | Anchored | Ingested | Probed
 )  # fmt: skip
 
 _KINDS: dict[str, type[Fact]] = {kind.type: kind for kind in typing.get_args(Fact)}
@@ -330,6 +468,11 @@ class Stream:
     @classmethod
     def registry(cls, repository: Repository) -> Self:
         return cls(f"registry:{repository}")
+
+    @classmethod
+    def image(cls, repository: Repository, digest: Digest) -> Self:
+        """What was found on a digest, whoever released it."""
+        return cls(f"image:{repository}@{digest}")
 
     def __str__(self) -> str:
         return self.name

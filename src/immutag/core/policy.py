@@ -17,6 +17,7 @@ class Enforcement(Enum):
 
     SOFT = "soft"
     MANDATORY = "mandatory"
+    AUTO = "auto"
 
 
 @frozen()

@@ -15,12 +15,25 @@ class Place:
 
 
 @frozen()
+class Candidate:
+    """Something that may vouch for the subject. `refused_by` is the first check that it did not pass, None
+    if it passed all; `why` says it in words. `digest` is of the manifest that holds it."""
+
+    place: str
+    digest: Digest
+    kind: str
+    refused_by: str | None
+    why: str
+
+
+@frozen()
 class Verified:
     """Somebody whom we trust vouches for the subject. Cannot be said without saying who."""
 
     subject: Digest
     signer: str
     places: tuple[Place, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.signer.strip():
@@ -39,6 +52,7 @@ class Unverified:
     subject: Digest
     reason: SignatureReason
     places: tuple[Place, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
 
     def __post_init__(self) -> None:
         if self.reason is SignatureReason.NOT_APPLICABLE:

@@ -10,9 +10,10 @@ from immutag.settings.model import (
     LedgerSettings,
     MetricsSettings,
     Origin,
+    ProvenanceSettings,
     RegistrySettings,
+    SbomSettings,
     Settings,
-    SignerIdentity,
     TrustSettings,
 )
 
@@ -26,9 +27,10 @@ __all__ = [
     "LedgerSettings",
     "MetricsSettings",
     "Origin",
+    "ProvenanceSettings",
     "RegistrySettings",
+    "SbomSettings",
     "Settings",
-    "SignerIdentity",
     "TrustSettings",
     "find",
     "load",

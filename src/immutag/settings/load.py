@@ -18,12 +18,14 @@ from immutag.settings.sections import (
     read_image,
     read_ledger,
     read_metrics,
+    read_provenance,
     read_registries,
+    read_sbom,
     read_trust,
 )
 
 FILE_NAME = "immutag.toml"
-SECTIONS = ("image", "build", "registry", "ledger", "trust", "metrics", "environments")
+SECTIONS = ("image", "build", "registry", "ledger", "trust", "sbom", "provenance", "metrics", "environments")
 
 _VARIABLES = tuple(f"IMMUTAG_{name.upper()}_" for name in SECTIONS)
 _RESERVED = frozenset({"IMMUTAG_REGISTRY_USERNAME", "IMMUTAG_REGISTRY_PASSWORD", "IMMUTAG_IMAGE_SHA"})
@@ -43,6 +45,8 @@ def load(directory: Path, config: Path | None, environ: Mapping[str, str]) -> Se
         registries=read_registries(source, tables["registry"], image),
         ledger=read_ledger(source, tables["ledger"]),
         trust=read_trust(source, tables["trust"]),
+        sbom=read_sbom(source, tables["sbom"]),
+        provenance=read_provenance(source, tables["provenance"]),
         metrics=read_metrics(source, tables["metrics"]),
         environments={
             EnvironmentName(name): read_environment(source, name, table)

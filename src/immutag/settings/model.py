@@ -6,6 +6,7 @@ from pathlib import Path
 from immutag.core.deployment import HealthCheck
 from immutag.core.frozen import frozen
 from immutag.core.policy import Enforcement
+from immutag.core.trust import IdentityRule
 from immutag.core.values import EnvironmentName, Platform, Repository
 
 
@@ -51,21 +52,49 @@ class LedgerSettings:
 
 
 @frozen()
-class SignerIdentity:
-    """A certificate identity that is trusted, as one issuer vouches for it."""
-
-    issuer: str
-    subject: str
-
-
-@frozen()
 class TrustSettings:
-    """`[trust]` (DR-003)."""
+    """`[trust]` (DR-003, DR-018). At most one of `key`, `signer` and `keyless` is set; without any of them
+    nothing is signed. `signer_key` is the public key of the program `signer`.
+
+    `transparency_log`: a key's signature counts only with proof that a log holds it; a certificate's always
+    needs it. `legacy`: cosign's `.sig` is written beside the bundle.
+    """
 
     verification: Enforcement
     key: Path | None
+    signer: tuple[str, ...]
+    signer_key: Path | None
+    keyless: bool
     public_keys: tuple[Path, ...]
-    identities: tuple[SignerIdentity, ...]
+    identities: tuple[IdentityRule, ...]
+    trusted_root: Path | None
+    signing_config: Path | None
+    transparency_log: bool
+    legacy: bool
+    signature_repository: Repository | None
+
+    @property
+    def signs(self) -> bool:
+        """Whether there is something to sign with."""
+        return bool(self.key or self.signer or self.keyless)
+
+
+@frozen()
+class SbomSettings:
+    """`[sbom]` (DR-009). No `command`: syft, as this package brings it."""
+
+    enabled: bool
+    formats: tuple[str, ...]
+    command: tuple[str, ...]
+    timeout_s: float
+
+
+@frozen()
+class ProvenanceSettings:
+    """`[provenance]`: SLSA provenance with each signed release. No `builder_id`: from where it runs."""
+
+    enabled: bool
+    builder_id: str | None
 
 
 @frozen()
@@ -132,6 +161,8 @@ class Settings:
     registries: Mapping[str, RegistrySettings]
     ledger: LedgerSettings
     trust: TrustSettings
+    sbom: SbomSettings
+    provenance: ProvenanceSettings
     metrics: MetricsSettings
     environments: Mapping[EnvironmentName, EnvironmentSettings]
     origins: tuple[Origin, ...]

@@ -4,6 +4,7 @@ import re
 
 from immutag.core.errors import ConfigInvalid, PolicyViolation
 from immutag.core.policy import Enforcement
+from immutag.core.trust import IdentityRule, Pattern
 from immutag.core.values import Repository, shown
 from immutag.settings import kinds
 from immutag.settings.model import (
@@ -11,8 +12,9 @@ from immutag.settings.model import (
     ImageSettings,
     LedgerSettings,
     MetricsSettings,
+    ProvenanceSettings,
     RegistrySettings,
-    SignerIdentity,
+    SbomSettings,
     TrustSettings,
 )
 from immutag.settings.section import Section, Source, read_tables
@@ -110,34 +112,77 @@ def read_ledger(source: Source, table: dict[str, object]) -> LedgerSettings:
     )
 
 
+_TRUST = (
+    "verification", "key", "signer", "signer_key", "keyless", "public_keys", "identities", "trusted_root",
+    "signing_config", "transparency_log", "legacy", "signature_repository",
+)  # fmt: skip
+
+
 def read_trust(source: Source, table: dict[str, object]) -> TrustSettings:
-    section = Section(source, ("trust",), table, ("verification", "key", "public_keys", "identities"))
-    word = section.get("verification", kinds.TEXT, "soft")
-    if word == "auto":
-        expected = "soft or mandatory: auto is not in this version"
-        raise section.where("verification").wrong(expected, word)
-    if word not in {member.value for member in Enforcement}:
-        raise section.where("verification").wrong("soft or mandatory", word)
+    section = Section(source, ("trust",), table, _TRUST)
+    enforcements = [member.value for member in Enforcement]
     identities = section.get("identities", kinds.TABLES, [])
     found_in = section.where("identities").source
-    return TrustSettings(
-        verification=Enforcement(word),
+    settings = TrustSettings(
+        verification=Enforcement(section.get("verification", kinds.one_of(*enforcements), "soft")),
         key=section.optional("key", kinds.PATH),
+        signer=section.optional("signer", kinds.PROGRAM) or (),
+        signer_key=section.optional("signer_key", kinds.PATH),
+        keyless=section.get("keyless", kinds.FLAG, False),
         public_keys=section.get("public_keys", kinds.PATHS, []),
         identities=tuple(_identity(index, table, found_in) for index, table in enumerate(identities)),
+        trusted_root=section.optional("trusted_root", kinds.PATH),
+        signing_config=section.optional("signing_config", kinds.PATH),
+        transparency_log=section.get("transparency_log", kinds.FLAG, False),
+        legacy=section.get("legacy", kinds.FLAG, True),
+        signature_repository=section.optional("signature_repository", kinds.REPOSITORY),
+    )
+    if sum(map(bool, (settings.key, settings.signer, settings.keyless))) > 1:
+        raise section.where("key").wrong("one of key, signer and keyless", "more than one of them")
+    if bool(settings.signer) != bool(settings.signer_key):
+        raise section.where("signer").wrong("signer together with signer_key", "one without the other")
+    return settings
+
+
+def _identity(index: int, table: dict[str, object], found_in: str) -> IdentityRule:
+    issuer, subject = _pattern("issuer", table), _pattern("subject", table)
+    if len(table) == 2 and issuer and subject:
+        return IdentityRule(issuer, subject)
+    raise ConfigInvalid(
+        f"trust.identities.{index} cannot be used",
+        expected='{ issuer = "https://…", subject = "…" }, either also as issuer_regexp, subject_regexp',
+        found=f"the keys {', '.join(map(shown, table)) or 'none'} in {found_in}",
+        remedy=f"correct trust.identities in {found_in}",
     )
 
 
-def _identity(index: int, table: dict[str, object], found_in: str) -> SignerIdentity:
-    expected = '{ issuer = "https://…", subject = "…" }, and nothing else'
-    issuer, subject = table.get("issuer"), table.get("subject")
-    if len(table) == 2 and isinstance(issuer, str) and isinstance(subject, str) and issuer and subject:
-        return SignerIdentity(issuer, subject)
-    raise ConfigInvalid(
-        f"trust.identities.{index} cannot be used",
-        expected=expected,
-        found=f"the keys {', '.join(map(shown, table)) or 'none'} in {found_in}",
-        remedy=f"correct trust.identities in {found_in}",
+def _pattern(name: str, table: dict[str, object]) -> Pattern | None:
+    """A text, or a regular expression under the key's other name."""
+    for key, regexp in ((name, False), (f"{name}_regexp", True)):
+        text = table.get(key)
+        if isinstance(text, str) and text:
+            return Pattern(text, regexp)
+    return None
+
+
+def read_sbom(source: Source, table: dict[str, object]) -> SbomSettings:
+    section = Section(source, ("sbom",), table, ("enabled", "formats", "command", "timeout"))
+    formats = section.get("formats", kinds.WORDS, ["cyclonedx"])
+    if not formats or not set(formats) <= {"cyclonedx", "spdx"}:
+        raise section.where("formats").wrong("cyclonedx, spdx or both", list(formats))
+    return SbomSettings(
+        enabled=section.get("enabled", kinds.FLAG, False),
+        formats=tuple(dict.fromkeys(formats)),
+        command=section.optional("command", kinds.PROGRAM) or (),
+        timeout_s=section.get("timeout", kinds.SECONDS, 300),
+    )
+
+
+def read_provenance(source: Source, table: dict[str, object]) -> ProvenanceSettings:
+    section = Section(source, ("provenance",), table, ("enabled", "builder_id"))
+    return ProvenanceSettings(
+        enabled=section.get("enabled", kinds.FLAG, True),
+        builder_id=section.optional("builder_id", kinds.TEXT),
     )
 
 

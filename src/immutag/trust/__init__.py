@@ -1,12 +1,33 @@
-"""Who vouches for a digest (DR-003)."""
+"""Who vouches for a digest, and how we say it ourselves (DR-003, DR-018)."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from immutag.core.values import Digest
 
 if TYPE_CHECKING:
     from immutag.core.verification import Verification
     from immutag.oci.registry import Registry
+
+
+class Signer(Protocol):
+    """Signs for one key or one identity, as often as it is asked: unlocked, or logged in, once.
+
+    Raises SoftVerifyToolError where a service or program that it needs does not do its part.
+    """
+
+    @property
+    def name(self) -> str:
+        """What a verifier will call it: `key sha256:…`, or `SUBJECT (ISSUER)`."""
+        ...
+
+    def bundle(self, statement: bytes) -> bytes:
+        """A Sigstore bundle (v0.3, JSON) that holds the in-toto statement in a DSSE envelope."""
+        ...
+
+    def simple(self, payload: bytes) -> Mapping[str, str]:
+        """The annotations of cosign's legacy layer whose content is this payload."""
+        ...
 
 
 def verify(registry: "Registry", subject: Digest) -> "Verification":
