@@ -25,8 +25,9 @@ class Signer(Protocol):
         """A Sigstore bundle (v0.3, JSON) that holds the in-toto statement in a DSSE envelope."""
         ...
 
-    def simple(self, payload: bytes) -> Mapping[str, str]:
-        """The annotations of cosign's legacy layer whose content is this payload."""
+    def simple(self, payload: bytes) -> Mapping[str, str] | None:
+        """The annotations of cosign's legacy layer whose content is this payload; None where this signer
+        has no such form."""
         ...
 
 
