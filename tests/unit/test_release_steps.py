@@ -6,22 +6,27 @@ from hypothesis import strategies as st
 
 from immutag.core.errors import DigestMismatch, ImmutagError, LedgerConflict
 from immutag.core.facts import (
+    Attested,
     Built,
     Claimed,
+    Described,
     Entry,
+    Evidence,
     Fact,
     Pushed,
     Requested,
     SignatureChecked,
     SignatureReason,
     SignatureStatus,
+    Signed,
     Stopped,
     Stream,
     Tagged,
     WriteOnce,
 )
 from immutag.core.frozen import replace
-from immutag.core.release import Release, Seen, Step, decide, fold
+from immutag.core.release import Release, Seen, Step, decide, fold, owed
+from immutag.core.statement import CYCLONEDX, SLSA_PROVENANCE
 from immutag.core.values import Digest, GitSha, Repository, RepositoryType, ShaTag
 
 SHA = GitSha("a" * 40)
@@ -57,6 +62,18 @@ def tagged(digest: Digest = OURS) -> Tagged:
     return Tagged(SHA, REPOSITORY, digest, False, WriteOnce.CONVENTION)
 
 
+def signed(digest: Digest = OURS) -> Signed:
+    return Signed(SHA, REPOSITORY, digest, "key", (OTHER,))
+
+
+def described(digest: Digest = OURS) -> Described:
+    return Described(SHA, REPOSITORY, digest, Evidence.CYCLONEDX, OTHER, OTHER)
+
+
+def attested(predicate_type: str, digest: Digest = OURS) -> Attested:
+    return Attested(SHA, REPOSITORY, digest, predicate_type, "key", OTHER)
+
+
 def told(*facts: Fact) -> Release:
     """The release of which the ledger says this."""
     stream = Stream.release(REPOSITORY, SHA)
@@ -69,6 +86,7 @@ def told(*facts: Fact) -> Release:
     )
 
 
+OWED = frozenset({Evidence.SIGNATURE})
 BUILT = (requested(), built())
 PUSHED = (*BUILT, pushed())
 CLAIMED = (*PUSHED, claimed())
@@ -95,6 +113,10 @@ ROWS: list[tuple[str, tuple[Fact, ...], Seen, Step]] = [
         Step.CHECK_SIGNATURE,
     ),
     ("tagged by somebody who died before he said so", CLAIMED, Seen(tag=OURS), Step.CHECK_SIGNATURE),
+    ("evidence is owed", CLAIMED, Seen(content=True, owed=OWED), Step.ATTEST),
+    ("evidence is owed, and the content has gone", CLAIMED, Seen(owed=OWED), Step.BUILD),
+    ("evidence is owed to a tag that is there", TAGGED, Seen(tag=OURS, owed=OWED), Step.ATTEST),
+    ("signed, after it was checked", (*CHECKED, signed()), Seen(content=True), Step.CHECK_SIGNATURE),
     ("checked", CHECKED, Seen(content=True), Step.TAG),
     ("the tag is there, its fact is not", CHECKED, Seen(tag=OURS), Step.TAG),
     ("the fact is there, the tag has gone", TAGGED, Seen(content=True), Step.TAG),
@@ -181,15 +203,20 @@ def test_a_refusal_says_what_was_expected_and_found(
     assert caught.value.expected == str(expected or f"no tag {TAG}, or a claim in the ledger")
 
 
+MAKERS = (built, pushed, claimed, signed, checked, tagged)
 DIGESTS = st.none() | st.sampled_from([OURS, OTHER])
 SEEN = st.builds(
     Seen, tag=DIGESTS, layout=DIGESTS, given=st.booleans(), content=st.booleans(),
-    short_wanted=st.booleans(), short=DIGESTS,
+    owed=st.sampled_from([frozenset(), OWED]), short_wanted=st.booleans(), short=DIGESTS,
 )  # fmt: skip
 FACTS = st.lists(
     st.sampled_from(
         [requested()]
-        + [make(digest) for make in (built, pushed, claimed, checked, tagged) for digest in (OURS, OTHER)]
+        + [
+            make(digest)
+            for make in (built, pushed, claimed, signed, checked, tagged)
+            for digest in (OURS, OTHER)
+        ]
     )
 ).map(tuple)
 
@@ -209,16 +236,45 @@ def test_whatever_is_told_and_seen_no_step_breaks_the_order(facts: tuple[Fact, .
         assert claim is None
         assert seen.tag is None
         assert seen.layout in release.pushed
-    if step in (Step.CHECK_SIGNATURE, Step.TAG):
+    if step in (Step.ATTEST, Step.CHECK_SIGNATURE, Step.TAG):
         assert claim
         assert seen.tag == claim or (seen.tag is None and seen.content)
     if step in (Step.TAG, Step.TAG_SHORT, Step.DONE):
         assert release.checked
+        assert not seen.owed
     if step in (Step.TAG_SHORT, Step.DONE):
         assert seen.tag == claim
         assert release.tagged
     if seen.given and step in (Step.CHECK_SIGNATURE, Step.TAG, Step.TAG_SHORT, Step.DONE):
         assert seen.layout == claim
+
+
+EVERYTHING = frozenset(Evidence)
+
+
+@pytest.mark.parametrize(
+    ("facts", "signs", "missing"),
+    [
+        (CLAIMED, True, EVERYTHING),
+        (CLAIMED, False, {Evidence.CYCLONEDX, Evidence.SPDX}),
+        ((*CLAIMED, signed()), True, EVERYTHING - {Evidence.SIGNATURE}),
+        ((*CLAIMED, signed(OTHER)), True, EVERYTHING),
+        ((*CLAIMED, attested(SLSA_PROVENANCE)), True, EVERYTHING - {Evidence.PROVENANCE}),
+        ((*CLAIMED, described()), True, EVERYTHING),
+        ((*CLAIMED, described()), False, {Evidence.SPDX}),
+        ((*CLAIMED, attested(CYCLONEDX)), True, EVERYTHING),
+        ((*CLAIMED, described(), attested(CYCLONEDX)), True, EVERYTHING - {Evidence.CYCLONEDX}),
+        ((*CLAIMED, described(), attested(CYCLONEDX, OTHER)), True, EVERYTHING),
+    ],
+)
+def test_evidence_is_owed_until_the_ledger_has_it(
+    facts: tuple[Fact, ...], signs: bool, missing: set[Evidence]
+) -> None:
+    assert owed(told(*facts), EVERYTHING, signs=signs) == missing
+
+
+def test_only_what_is_wanted_is_owed() -> None:
+    assert owed(told(*CLAIMED), frozenset(), signs=True) == frozenset()
 
 
 def test_nothing_told_is_an_empty_release() -> None:

@@ -17,18 +17,20 @@ from immutag.core.facts import (
     Built,
     Claimed,
     Entry,
+    Evidence,
     Fact,
     Pushed,
     Requested,
     SignatureChecked,
     SignatureReason,
     SignatureStatus,
+    Signed,
     Stream,
     Tagged,
     WriteOnce,
 )
 from immutag.core.frozen import replace
-from immutag.core.release import Release, Seen, Step, decide, fold
+from immutag.core.release import Release, Seen, Step, decide, fold, owed
 from immutag.core.values import Digest, GitSha, Repository, RepositoryType, ShaTag
 
 TAG = ShaTag(Repository("registry.example", "owner/api"), GitSha("a" * 40))
@@ -68,6 +70,7 @@ def fact(told: Told) -> Fact:
         "built": Built(sha, repository, content, MEDIA_TYPE, 1, "linux/amd64", "buildah", 1),
         "pushed": Pushed(sha, repository, content, 1),
         "claimed": Claimed(sha, repository, content, MEDIA_TYPE, 1),
+        "signed": Signed(sha, repository, content, "key", (content,)),
         "checked": SignatureChecked(
             sha, repository, content, SignatureStatus.UNVERIFIED, SignatureReason.MISSING, None
         ),
@@ -135,7 +138,9 @@ def step(world: World, at: int, process: Process) -> World:
             return put(world, at, replace(process, phase="act", seen=look(world, process)))
         case "act":
             return act(world, at, process)
-        case "put tag":  # overwrites, as registries do: nothing but the order of writes protects the tag
+        case "put tag":
+            assert ("signed", claim_of(world, process)) in world.ledger, "tagged before it is signed"
+            # a registry overwrites: nothing but the order of writes protects the tag
             claim = claim_of(world, process)
             return put(
                 replace(world, tag=claim), at, replace(process, phase="append", telling=("tagged", claim))
@@ -146,8 +151,10 @@ def step(world: World, at: int, process: Process) -> World:
 
 
 def look(world: World, process: Process) -> Seen:
-    claim = release_of(world.ledger[: process.known]).claim
+    release = release_of(world.ledger[: process.known])
+    claim = release.claim
     return Seen(
+        owed=owed(release, frozenset({Evidence.SIGNATURE}), signs=True),
         tag=None if world.tag is None else digest(world.tag),
         layout=None if process.layout is None else digest(process.layout),
         content=bool(claim and world.tag is None and claim.digest in map(digest, world.content)),
@@ -183,6 +190,8 @@ def perform(chosen: Step, world: World, at: int, process: Process) -> World:
         case Step.CLAIM:
             assert process.layout in world.content, "claimed before the content is there"
             return then(("claimed", process.layout))
+        case Step.ATTEST:
+            return then(("signed", claim_of(world, process)))
         case Step.CHECK_SIGNATURE:
             return then(("checked", claim_of(world, process)))
         case Step.TAG if process.seen.tag is not None:
@@ -220,7 +229,8 @@ def check_end(world: World) -> None:
     kinds = [kind for kind, _ in world.ledger]
     assert all(process.phase == "done" for process in world.processes), world
     assert world.tag is not None
-    assert [kinds.count(kind) for kind in ("requested", "claimed", "checked", "tagged")] == [1, 1, 1, 1]
+    once = ("requested", "claimed", "signed", "checked", "tagged")
+    assert [kinds.count(kind) for kind in once] == [1] * len(once)
     assert ("built", world.tag) in world.ledger
     assert ("pushed", world.tag) in world.ledger
     assert ("tagged", world.tag) in world.ledger

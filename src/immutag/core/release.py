@@ -1,15 +1,30 @@
 """A release as a state machine: the one next step, from what is recorded and what is seen (DR-011).
 
-The write order is content → claim → signatures → tag. `decide` is pure; the loop that looks, acts and
-appends is `usecases/release.py`. Every row of it is tested, and a model runs all interleavings over it.
+The write order is content → claim → evidence (signatures, SBOM, provenance) → tag. `decide` is pure; the
+loop that looks, acts and appends is `usecases/release.py`. Every row of it is tested, and a model runs all
+interleavings over it.
 """
 
 from collections.abc import Sequence
 from enum import Enum, auto
 
 from immutag.core.errors import DigestMismatch, LedgerConflict
-from immutag.core.facts import Built, Claimed, Entry, Pushed, Requested, SignatureChecked, Tagged
+from immutag.core.facts import (
+    Attested,
+    Built,
+    Claimed,
+    Described,
+    Entry,
+    Evidence,
+    Fact,
+    Pushed,
+    Requested,
+    SignatureChecked,
+    Signed,
+    Tagged,
+)
 from immutag.core.frozen import frozen, replace
+from immutag.core.statement import CYCLONEDX, SLSA_PROVENANCE, SPDX
 from immutag.core.values import Digest, ShaTag
 
 
@@ -20,6 +35,7 @@ class Step(Enum):
     BUILD = auto()
     PUSH = auto()
     CLAIM = auto()
+    ATTEST = auto()
     CHECK_SIGNATURE = auto()
     TAG = auto()
     TAG_SHORT = auto()
@@ -28,7 +44,10 @@ class Step(Enum):
 
 @frozen()
 class Release:
-    """What the ledger says about a SHA in a repository, at `version` of its stream."""
+    """What the ledger says about a SHA in a repository, at `version` of its stream.
+
+    `described`, `attested`: the SBOMs, and the predicate types of the statements, on the claimed digest.
+    """
 
     tag: ShaTag
     version: int = 0
@@ -36,6 +55,9 @@ class Release:
     built: frozenset[Digest] = frozenset()
     pushed: frozenset[Digest] = frozenset()
     claim: Claimed | None = None
+    signed: bool = False
+    described: frozenset[Evidence] = frozenset()
+    attested: frozenset[str] = frozenset()
     checked: bool = False
     tagged: Tagged | None = None
 
@@ -46,12 +68,14 @@ class Seen:
 
     `given`: the layout is the user's (`--from`), so it may not be dropped for another's.
     `content`: the claimed manifest is in the registry. `short`: the short tag, where one is wanted.
+    `owed`: evidence that is wanted, not recorded, and not tried by this run yet.
     """
 
     tag: Digest | None = None
     layout: Digest | None = None
     given: bool = False
     content: bool = False
+    owed: frozenset[Evidence] = frozenset()
     short_wanted: bool = False
     short: Digest | None = None
 
@@ -74,12 +98,47 @@ def _apply(release: Release, entry: Entry) -> Release:
             return replace(release, pushed=release.pushed | {digest})
         case Claimed() as claim if release.claim is None:
             return replace(release, claim=claim)
-        case SignatureChecked(digest=digest) if release.claim and digest == release.claim.digest:
-            return replace(release, checked=True)
         case Tagged() as tagged:
             return replace(release, tagged=tagged)
+        case (Signed() | Described() | Attested() | SignatureChecked()) as fact if (
+            release.claim and fact.digest == release.claim.digest
+        ):
+            return _with_evidence(release, fact)
         case _:
             return release
+
+
+def _with_evidence(release: Release, fact: Fact) -> Release:
+    """What was attached to the claimed digest; a new signature has not been checked yet."""
+    match fact:
+        case Signed():
+            return replace(release, signed=True, checked=False)
+        case Described(evidence=evidence):
+            return replace(release, described=release.described | {evidence})
+        case Attested(predicate_type=predicate_type):
+            return replace(release, attested=release.attested | {predicate_type})
+        case _:
+            return replace(release, checked=True)
+
+
+_PREDICATES = {
+    Evidence.PROVENANCE: SLSA_PROVENANCE,
+    Evidence.CYCLONEDX: CYCLONEDX,
+    Evidence.SPDX: SPDX,
+}
+
+
+def owed(release: Release, wanted: frozenset[Evidence], *, signs: bool) -> frozenset[Evidence]:
+    """The wanted evidence that the ledger does not have. Without a signer an SBOM is attached unsigned, and
+    there is neither signature nor provenance."""
+    return frozenset(each for each in wanted if not _is_there(release, each, signs=signs))
+
+
+def _is_there(release: Release, evidence: Evidence, *, signs: bool) -> bool:
+    if evidence is Evidence.SIGNATURE:
+        return release.signed or not signs
+    is_attested = _PREDICATES[evidence] in release.attested or not signs
+    return is_attested and (evidence is Evidence.PROVENANCE or evidence in release.described)
 
 
 def decide(release: Release, seen: Seen) -> Step:
@@ -129,6 +188,8 @@ def _after_the_claim(release: Release, seen: Seen, claimed: Digest) -> Step:
         )
     if seen.tag is None and not seen.content:
         return _bring_back_the_content(release, seen, claimed)
+    if seen.owed:
+        return Step.ATTEST
     if not release.checked:
         return Step.CHECK_SIGNATURE
     if seen.tag is None or release.tagged is None:

@@ -1,4 +1,4 @@
-"""Release a commit: content, then the claim, then its signatures, then the SHA tag (DR-011).
+"""Release a commit: content, then the claim, then its evidence, then the SHA tag (DR-011, DR-018).
 
 Before: the commit and its repository are known and allowed. After: the SHA tag names the claimed digest,
 read back, and the ledger says so. Killed in between: whatever was done is found again by the next run,
@@ -6,13 +6,15 @@ here or elsewhere. Running it twice changes nothing.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from immutag.build.workspace import BuiltLayout
 from immutag.core.errors import DigestMismatch, ImmutagError, LedgerConflict, PushFailure, SoftVerifyToolError
 from immutag.core.facts import (
     Built,
     Claimed,
+    Evidence,
+    EvidenceFailed,
     Fact,
     Pushed,
     Requested,
@@ -25,13 +27,14 @@ from immutag.core.facts import (
     WriteOnce,
 )
 from immutag.core.frozen import frozen
-from immutag.core.release import Release, Seen, Step, decide, fold
+from immutag.core.release import Release, Seen, Step, decide, fold, owed
 from immutag.core.report import Report
 from immutag.core.values import Digest, GitSha, RepositoryType, ShaTag, ShortTag
 from immutag.core.verification import Verification, signature_of
 from immutag.ledger import Ledger
 from immutag.oci import Descriptor, Store
 from immutag.oci.copy import copy
+from immutag.usecases.evidence import Witness, attest
 from immutag.usecases.record import append_anyway
 
 _LOOKS = 1000
@@ -67,6 +70,7 @@ def release(
     order: Order,
     *,
     content: Content,
+    witness: Witness,
     registry: Store,
     ledger: Ledger,
     verify: Callable[[Digest], Verification],
@@ -78,11 +82,13 @@ def release(
     LedgerCorrupt; each but the ledger's own is recorded as `stopped`.
     """
     built: BuiltLayout | None = None
+    tried: frozenset[Evidence] = frozenset()
     step = Step.REQUEST
     try:
         for _ in range(_LOOKS):
             state = fold(order.tag, ledger.stream(order.stream))
-            seen = _look(order, state, registry, built)
+            missing = owed(state, witness.wanted - tried, signs=witness.signs)
+            seen = _look(order, state, registry, built, missing)
             try:
                 step = decide(state, seen)
             except (DigestMismatch, LedgerConflict):
@@ -92,12 +98,16 @@ def release(
             if step is Step.DONE:
                 content.discard()
                 return state
-            fact: Fact | None
+            facts: Sequence[Fact]
             if step is Step.BUILD:
                 built = content.make()
-                fact = _built(order, state, built)
+                facts = _built(order, state, built)
+            elif step is Step.ATTEST and state.claim:
+                evidence = min(missing, key=list(Evidence).index)
+                facts = attest(evidence, state.claim, witness, report)
+                tried |= {fact.evidence for fact in facts if isinstance(fact, EvidenceFailed)}
             else:
-                fact = _act(
+                facts = _act(
                     step,
                     order,
                     state,
@@ -107,8 +117,7 @@ def release(
                     verify=verify,
                     report=report,
                 )
-            if fact:
-                _append(ledger, order, state, fact)
+            _append(ledger, order, state, facts)
     except ImmutagError as error:
         _record_stop(ledger, order, step, built, error)
         raise
@@ -130,27 +139,33 @@ def _act(
     registry: Store,
     verify: Callable[[Digest], Verification],
     report: Report,
-) -> Fact | None:
-    """Do the step, and give its fact; None for what needs none."""
+) -> Sequence[Fact]:
+    """Do the step, and give its fact; none for what needs none."""
     match step:
         case Step.REQUEST:
-            return _requested(order)
+            return [_requested(order)]
         case Step.PUSH if built:
-            return _push(order, built.root, content.layout(), registry, report)
+            return [_push(order, built.root, content.layout(), registry, report)]
         case Step.CLAIM if built:
-            return _claimed(order, built.root)
+            return [_claimed(order, built.root)]
         case Step.CHECK_SIGNATURE:
-            return _check_signature(order, state, verify, report)
+            return [_check_signature(order, state, verify, report)]
         case Step.TAG:
-            return _tag(order, state, registry, report)
+            return [_tag(order, state, registry, report)]
         case Step.TAG_SHORT:
             _put_tag(_claim(state), order.tag.sha.short, registry)
-            return None
+            return []
         case _:
             raise AssertionError(f"{step} of a layout that nobody saw")
 
 
-def _look(order: Order, state: Release, registry: Store, built: BuiltLayout | None) -> Seen:
+def _look(
+    order: Order,
+    state: Release,
+    registry: Store,
+    built: BuiltLayout | None,
+    missing: frozenset[Evidence],
+) -> Seen:
     """What the registry says now, and what we hold. Asked anew at each step, since others act too."""
     tag = registry.resolve(order.tag.sha)
     short = registry.resolve(order.tag.sha.short) if order.short_tag and tag and state.tagged else None
@@ -159,6 +174,7 @@ def _look(order: Order, state: Release, registry: Store, built: BuiltLayout | No
         layout=built.root.digest if built else None,
         given=order.given,
         content=bool(state.claim and tag is None and registry.exists(_claim(state))),
+        owed=missing,
         short_wanted=order.short_tag,
         short=short.digest if short else None,
     )
@@ -174,10 +190,11 @@ def _moved(ledger: Ledger, order: Order, state: Release) -> bool:
     return bool(newest) and newest[-1].version != state.version
 
 
-def _append(ledger: Ledger, order: Order, state: Release, fact: Fact) -> None:
+def _append(ledger: Ledger, order: Order, state: Release, facts: Sequence[Fact]) -> None:
     """Append, unless others were faster: then nothing is lost, the next look sees what they did."""
     try:
-        ledger.append(order.stream, fact, after=state.version)
+        for version, fact in enumerate(facts, state.version):
+            ledger.append(order.stream, fact, after=version)
     except LedgerConflict:
         if not _moved(ledger, order, state):
             raise
@@ -188,11 +205,11 @@ def _requested(order: Order) -> Requested:
     return Requested(tag.sha, tag.repository, order.repository_type, order.branch, order.source)
 
 
-def _built(order: Order, state: Release, built: BuiltLayout) -> Built | None:
-    """None if it is nothing new: an interrupted run recorded it, or the claim stands already."""
+def _built(order: Order, state: Release, built: BuiltLayout) -> Sequence[Built]:
+    """Nothing if it is not new: an interrupted run recorded it, or the claim stands already."""
     if state.claim or built.root.digest in state.built:
-        return None
-    return Built(
+        return []
+    found = Built(
         sha=order.tag.sha,
         repository=order.tag.repository,
         digest=built.root.digest,
@@ -202,6 +219,7 @@ def _built(order: Order, state: Release, built: BuiltLayout) -> Built | None:
         builder=built.builder,
         duration_ms=built.duration_ms,
     )
+    return [found]
 
 
 def _push(order: Order, root: Descriptor, layout: Store, registry: Store, report: Report) -> Pushed:
