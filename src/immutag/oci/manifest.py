@@ -108,13 +108,13 @@ def load(content: bytes, *, wrong: type[ImmutagError]) -> dict[str, Any]:
     return document
 
 
-def decode(content: bytes, *, wrong: type[ImmutagError]) -> object:
+def decode(content: bytes, *, wrong: type[ImmutagError], limit_bytes: int = MANIFEST_LIMIT_BYTES) -> object:
     """JSON in UTF-8: bounded in size and depth, no key twice, no number that is none.
 
     Two readers of a document with a key twice may see two documents, so there is none. Raises `wrong`.
     """
-    if len(content) > MANIFEST_LIMIT_BYTES:
-        _refuse(wrong, "a document is too large", f"at most {MANIFEST_LIMIT_BYTES} bytes", f"{len(content)}")
+    if len(content) > limit_bytes:
+        _refuse(wrong, "a document is too large", f"at most {limit_bytes} bytes", f"{len(content)}")
     try:
         document: object = json.loads(
             content.decode(), object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite

@@ -1,0 +1,170 @@
+"""Public keys: which ones can be trusted at all, and whether a signature is by one of them (DR-018).
+
+A key says by itself how it signs, as in Sigstore's algorithm registry: ECDSA on P-256, P-384, P-521 with
+SHA-256, -384, -512 (ASN.1 signatures); RSA PKCS #1 v1.5 with SHA-256; Ed25519, never pre-hashed. So nobody
+can talk a verifier into another algorithm.
+"""
+
+import base64
+import hashlib
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from immutag.core.errors import ConfigInvalid
+from immutag.core.frozen import frozen
+from immutag.core.values import shown
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.hashes import HashAlgorithm
+
+    Usable = EllipticCurvePublicKey | Ed25519PublicKey | RSAPublicKey
+
+FILE_LIMIT_BYTES = 64 * 1024
+_PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+_LABELS = (b"PUBLIC KEY", b"RSA PUBLIC KEY")
+_RSA_BITS = range(2048, 16384 + 1)
+_DAMAGED = "a damaged key, or one of a kind that is not supported"
+_EXPECTED = (
+    "a PEM file with one public key: ECDSA P-256, P-384 or P-521, Ed25519, or RSA of 2048 bits or more"
+)
+
+
+@frozen()
+class PublicKey:
+    """A public key as SubjectPublicKeyInfo in DER, of a kind that can be used."""
+
+    der: bytes
+
+    def __post_init__(self) -> None:
+        _usable(self.der)
+
+    @property
+    def hint(self) -> str:
+        """What cosign writes into a bundle to say which key it is by."""
+        return base64.b64encode(hashlib.sha256(self.der).digest()).decode()
+
+    @property
+    def name(self) -> str:
+        """What findings, facts and people call it."""
+        return f"key sha256:{hashlib.sha256(self.der).hexdigest()}"
+
+    def verify(self, signature: bytes, payload: bytes) -> bool:
+        """Whether the signature over the payload is by this key."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+        from cryptography.hazmat.primitives.hashes import SHA256
+
+        key = _usable(self.der)
+        try:
+            if isinstance(key, ec.EllipticCurvePublicKey):
+                key.verify(signature, payload, ec.ECDSA(hash_for(key.curve)))
+            elif isinstance(key, rsa.RSAPublicKey):
+                key.verify(signature, payload, padding.PKCS1v15(), SHA256())
+            else:
+                key.verify(signature, payload)
+        except InvalidSignature:
+            return False
+        return True
+
+    def pem(self) -> bytes:
+        """The key as other tools take it."""
+        lines = base64.encodebytes(self.der).replace(b"\n", b"")
+        body = b"\n".join(lines[at : at + 64] for at in range(0, len(lines), 64))
+        return b"-----BEGIN PUBLIC KEY-----\n%b\n-----END PUBLIC KEY-----\n" % body
+
+    def __repr__(self) -> str:
+        return f"PublicKey({self.name})"
+
+
+def load_public_key(path: Path) -> PublicKey:
+    """The public key in a PEM file. Raises ConfigInvalid."""
+    return parse_public_key(read_bounded(path, "the public key"), name=str(path))
+
+
+def parse_public_key(pem: bytes, *, name: str = "the public key") -> PublicKey:
+    """The one public key of a PEM text; `name` is what an error calls it. Raises ConfigInvalid."""
+    labels = _PEM.findall(pem)
+    if len(labels) != 1 or labels[0] not in _LABELS:
+        found = ", ".join(label.decode() for label in labels)
+        raise unusable(name, f"PEM with {found}" if labels else "no PEM")
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+    try:
+        key = load_pem_public_key(pem)
+        der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise unusable(name, _DAMAGED) from None
+    try:
+        return PublicKey(der)
+    except ConfigInvalid as error:
+        raise unusable(name, error.found) from None
+
+
+def read_bounded(path: Path, what: str) -> bytes:
+    """A key file's bytes. Raises ConfigInvalid where it cannot be read or is too large to be one."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise ConfigInvalid(
+            f"{what} cannot be read",
+            expected="a file that can be read",
+            found=f"{shown(str(path))}: {error.strerror}",
+            remedy="correct [trust] in immutag.toml, or the file's permissions",
+        ) from error
+    if len(content) > FILE_LIMIT_BYTES:
+        raise unusable(str(path), f"more than {FILE_LIMIT_BYTES} bytes")
+    return content
+
+
+def hash_for(curve: object) -> "HashAlgorithm":
+    """The hash that goes with a curve."""
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    if isinstance(curve, ec.SECP256R1):
+        return hashes.SHA256()
+    if isinstance(curve, ec.SECP384R1):
+        return hashes.SHA384()
+    if isinstance(curve, ec.SECP521R1):
+        return hashes.SHA512()
+    raise unusable("the key", "ECDSA on another curve")
+
+
+def unusable(name: str, found: str) -> ConfigInvalid:
+    """Why a key cannot be used."""
+    return ConfigInvalid(
+        f"{shown(name)} cannot be used",
+        expected=_EXPECTED,
+        found=shown(found),
+        remedy="cosign generate-key-pair, or cosign public-key --key cosign.key",
+    )
+
+
+@lru_cache(maxsize=64)
+def _usable(der: bytes) -> "Usable":
+    """The key, if it is one that can be used. Raises ConfigInvalid."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    try:
+        key = load_der_public_key(der)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise unusable("the key", _DAMAGED) from None
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        hash_for(key.curve)
+        return key
+    if isinstance(key, rsa.RSAPublicKey):
+        if key.key_size not in _RSA_BITS:
+            raise unusable("the key", f"RSA of {key.key_size} bits")
+        return key
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return key
+    raise unusable("the key", "a kind that is not supported")
