@@ -13,9 +13,20 @@ pytest_plugins = [
     "tests.parts.site",
     "tests.parts.services",
     "tests.parts.targets",
+    "tests.parts.sigstore",
 ]
 
-_OURS = ("IMMUTAG_", "GITHUB_", "GIT_", "DOCKER_", "BUILDAH_", "CONTAINERS_")
+_OURS = (
+    "IMMUTAG_",
+    "GITHUB_",
+    "ACTIONS_",
+    "SIGSTORE_",
+    "COSIGN_",
+    "GIT_",
+    "DOCKER_",
+    "BUILDAH_",
+    "CONTAINERS_",
+)
 _NAMES = ("CI", "IMAGE_SHA", "REGISTRY_AUTH_FILE", "NO_COLOR", "SOURCE_DATE_EPOCH")
 _KEPT = ("GIT_SSL_CAINFO",)
 
