@@ -181,9 +181,10 @@ def _write_clients_files(home: Path, about: dict[str, str]) -> None:
 
 
 def _write_ca(home: Path) -> None:
-    """Fulcio's root. It has a common name, which Fulcio's own one lacks and some verifiers want."""
+    """Fulcio's root, with both names: some verifiers want them, and the one that Fulcio makes has none."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests' Fulcio")])
+    names = {NameOID.ORGANIZATION_NAME: "tests", NameOID.COMMON_NAME: "tests' Fulcio"}
+    name = x509.Name([x509.NameAttribute(kind, text) for kind, text in names.items()])
     usage = dict.fromkeys(
         ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
          "encipher_only", "decipher_only"), False,

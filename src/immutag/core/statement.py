@@ -63,7 +63,6 @@ class Statement:
 
 
 def _encoded(subject: Subject) -> dict[str, Any]:
-    entry: dict[str, Any] = {"digest": {subject.digest.algorithm: subject.digest.hex}}
-    if subject.name:
-        entry["name"] = subject.name
+    """With its name also where that is empty: one of Sigstore's own signers wants the field."""
+    entry = {"name": subject.name, "digest": {subject.digest.algorithm: subject.digest.hex}}
     return {**entry, "annotations": dict(subject.annotations)} if subject.annotations else entry
