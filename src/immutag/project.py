@@ -110,8 +110,15 @@ class Project:
             )
         return self._done(build_record(self.ledger.stream(wanted.stream), confirmed=True))
 
-    def deploy(self, sha: GitSha, environment: EnvironmentName, automatic: bool) -> Document:
-        """Run a release in an environment."""
+    def deploy(
+        self,
+        sha: GitSha,
+        environment: EnvironmentName,
+        automatic: bool,
+        reason: str | None = None,
+        allow_unverified: bool = False,
+    ) -> Document:
+        """Run a release in an environment; unverified where that is forbidden only for a person's reason."""
         from immutag.core.records import deploy_record
         from immutag.usecases.deploy import deploy
 
@@ -120,6 +127,8 @@ class Project:
             ended = deploy(
                 sha,
                 automatic=automatic,
+                reason=reason,
+                allow_unverified=allow_unverified,
                 deployer=deployer,
                 history=self._adapters.history,
                 run=run_address(self._environ),
@@ -127,7 +136,12 @@ class Project:
         return self._ended(deploy_record, deployer.stream, sha, ended)
 
     def rollback(
-        self, sha: GitSha, environment: EnvironmentName, reason: str | None, acknowledged: bool
+        self,
+        sha: GitSha,
+        environment: EnvironmentName,
+        reason: str | None,
+        acknowledged: bool,
+        allow_unverified: bool = False,
     ) -> Document:
         """Go back to a release, and hold the environment."""
         from immutag.core.records import rollback_record
@@ -139,28 +153,53 @@ class Project:
                 sha,
                 reason=reason,
                 acknowledged=acknowledged,
+                allow_unverified=allow_unverified,
                 deployer=deployer,
                 history=self._adapters.history,
                 run=run_address(self._environ),
             )
         return self._ended(rollback_record, deployer.stream, sha, ended)
 
-    def plan(self, sha: GitSha, environment: EnvironmentName, automatic: bool) -> Document:
+    def plan(
+        self,
+        sha: GitSha,
+        environment: EnvironmentName,
+        automatic: bool,
+        reason: str | None = None,
+        allow_unverified: bool = False,
+    ) -> Document:
         """What `deploy` would do: every check, and no act."""
         from immutag.usecases.deploy import rehearse
 
         deployer = self._deployer(environment)
         return rehearse(
-            sha, automatic=automatic, deployer=deployer, history=self._adapters.history
+            sha,
+            automatic=automatic,
+            reason=reason,
+            allow_unverified=allow_unverified,
+            deployer=deployer,
+            history=self._adapters.history,
         ).as_document()
 
-    def plan_rollback(self, sha: GitSha, environment: EnvironmentName, acknowledged: bool) -> Document:
+    def plan_rollback(
+        self,
+        sha: GitSha,
+        environment: EnvironmentName,
+        acknowledged: bool,
+        reason: str | None = None,
+        allow_unverified: bool = False,
+    ) -> Document:
         """What `rollback` would do: every check, and no act."""
         from immutag.usecases.rollback import rehearse
 
         deployer = self._deployer(environment)
         return rehearse(
-            sha, acknowledged=acknowledged, deployer=deployer, history=self._adapters.history
+            sha,
+            reason=reason,
+            acknowledged=acknowledged,
+            allow_unverified=allow_unverified,
+            deployer=deployer,
+            history=self._adapters.history,
         ).as_document()
 
     def hold(self, environment: EnvironmentName, reason: str) -> None:
@@ -347,9 +386,9 @@ class Project:
                 registry=self._adapters.registry,
                 target=target,
                 verify=self._adapters.verify,
-                enforcement=self.settings.trust.verification,
                 report=self._report,
             ),
+            enforcement=self.settings.trust.verification,
             acts=Acts(place, target, self._adapters.wait_healthy, self._report),
             ledger=self.ledger,
             stream=self._stream(environment),

@@ -27,6 +27,7 @@ from immutag.core.facts import (
     Failed,
     Healthy,
     Held,
+    Mandatory,
     Outcome,
     ReleasedHold,
     Restored,
@@ -141,6 +142,9 @@ class History:
     def hold(self, reason: str = "a person said so") -> None:
         self.tell(Held(REPOSITORY, PRODUCTION, reason, None))
 
+    def escalate(self) -> None:
+        self.tell(Mandatory(REPOSITORY, PRODUCTION, 30, 28, 30, 0))
+
     def lift(self) -> None:
         self.tell(ReleasedHold(REPOSITORY, PRODUCTION, "mended"))
 
@@ -178,7 +182,11 @@ def histories(draw: st.DrawFn, *, most: int = 14) -> History:
     """Any stream that deployments, rollbacks, kills, take-overs and people can leave."""
     history = History()
     for _ in range(draw(st.integers(1, most))):
-        act = draw(st.sampled_from(["deploy", "deploy", "rollback", "rollback", "hold", "lift", "refuse"]))
+        act = draw(
+            st.sampled_from(
+                ["deploy", "deploy", "rollback", "rollback", "hold", "lift", "refuse", "escalate"]
+            )
+        )
         sha = draw(st.sampled_from([A, B, C, D]))
         match act:
             case "hold":
@@ -187,6 +195,8 @@ def histories(draw: st.DrawFn, *, most: int = 14) -> History:
                 history.lift()
             case "refuse":
                 history.refuse(sha)
+            case "escalate" if not history.state.mandatory:
+                history.escalate()
             case "deploy" | "rollback":
                 history.begin(sha, act, reason=draw(st.sampled_from([None, REASON])))
                 _end(history, draw)
@@ -228,7 +238,15 @@ def test_a_fold_that_began_later_says_when_it_does_not_know_all(history: History
     for at, entry in enumerate(history.entries):
         later = fold(history.entries[at:])
         if isinstance(entry.fact, Deploying) and not later.restated:
-            assert later == history.state
+            assert replace(later, mandatory=history.state.mandatory) == history.state
+
+
+@given(histories())
+def test_nothing_takes_back_that_verification_is_mandatory(history: History) -> None:
+    told = False
+    for entries in prefixes(history.entries):
+        told = told or isinstance(entries[-1].fact, Mandatory)
+        assert fold(entries).mandatory == told
 
 
 @given(histories())
@@ -425,6 +443,29 @@ def test_the_newest_entries_are_enough(
     if end == "up":
         history.come_up()
     in_ledger(history, tmp_path_factory.mktemp("ledger") / "ledger.db")
+
+
+@pytest.mark.parametrize("later", [0, 30, 40])
+def test_that_verification_became_mandatory_is_known_however_long_ago(later: int, tmp_path: Path) -> None:
+    history = History()
+    history.deploy(A)
+    history.escalate()
+    for _ in range(later):
+        history.deploy(B)
+    assert in_ledger(history, tmp_path / "ledger.db").mandatory
+
+
+def test_another_environment_is_not_mandatory_for_it(tmp_path: Path) -> None:
+    other = Stream.environment(Repository("registry.example", "owner/web"), PRODUCTION)
+    with closing(SqliteLedger(tmp_path / "ledger.db", actor="tester")) as ledger:
+        ledger.append(other, Mandatory(REPOSITORY, PRODUCTION, 30, 28, 30, 0), after=0)
+        history = History()
+        for _ in range(40):
+            history.deploy(A)
+        for entry in history.entries:
+            ledger.append(STREAM, entry.fact, after=entry.version - 1)
+        assert not state_of(ledger, STREAM).mandatory
+        assert state_of(ledger, other).mandatory
 
 
 X, Y, Z = (Digest(f"sha256:{digit * 64}") for digit in "123")

@@ -16,6 +16,7 @@ from immutag.core.policy import (
     ensure_repo_allowed,
     ensure_reversible,
     ensure_verified,
+    in_force,
 )
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, Repository, RepositoryType
 from immutag.core.verification import Unverified, Verified
@@ -263,6 +264,20 @@ def test_unverified_stops_only_where_verification_is_mandatory(reason: Signature
     with pytest.raises(PolicyViolation) as caught:
         ensure_verified(finding, Enforcement.MANDATORY)
     assert caught.value.found == reason.value
+    assert "--allow-unverified" in caught.value.remedy
+
+
+def test_a_setting_that_nobody_resolved_is_not_taken_for_soft() -> None:
+    with pytest.raises(PolicyViolation):
+        ensure_verified(Unverified(SUBJECT, SignatureReason.MISSING), Enforcement.AUTO)
+
+
+@pytest.mark.parametrize("became", [False, True])
+def test_only_auto_looks_at_what_the_ledger_says(became: bool) -> None:
+    now = EnvironmentState(mandatory=became)
+    assert in_force(Enforcement.SOFT, now) is Enforcement.SOFT
+    assert in_force(Enforcement.MANDATORY, now) is Enforcement.MANDATORY
+    assert in_force(Enforcement.AUTO, now) is (Enforcement.MANDATORY if became else Enforcement.SOFT)
 
 
 @pytest.mark.parametrize("enforcement", Enforcement)

@@ -169,6 +169,12 @@ def test_a_variable_wins_over_the_file(
     assert origins[in_file].source == str(tmp_path / "immutag.toml")
 
 
+@pytest.mark.parametrize("enforcement", Enforcement)
+def test_verification_has_three_settings(read: Read, enforcement: Enforcement) -> None:
+    settings = read(f'[trust]\nverification = "{enforcement.value}"\n')
+    assert settings.trust.verification is enforcement
+
+
 def test_a_variable_that_is_empty_is_not_set(read: Read) -> None:
     assert read(environ={"IMMUTAG_IMAGE_MAIN": ""}).image.main == "main"
 
@@ -182,13 +188,17 @@ def test_every_key_has_a_variable(read: Read) -> None:
         "args": "{}", "platforms": "linux/amd64", "timeout": "1", "stop_timeout": "1", "plain_http": "true",
         "url": "sqlite:y", "accept_unshared": "true", "verification": "soft", "identities": "[]",
         "enabled": "true", "pushgateway": "http://a/", "production": "true", "env": "{}",
+        "keyless": "true", "transparency_log": "true", "legacy": "false", "formats": "spdx",
+        "signature_repository": "ghcr.io/o/signatures",
     }  # fmt: skip
+    together = {"IMMUTAG_TRUST_SIGNER": "a", "IMMUTAG_TRUST_SIGNER_KEY": "b"}
     for origin in read(document).origins:
         path = [part.strip('"') for part in _split(origin.key)]
         if path[-1] in ("target", "apply") or path[:-1][-1:] == ["health"] or path[-1] == "health":
             continue
         variable = "IMMUTAG_" + "_".join(path).upper().replace("-", "_").replace(".", "_")
-        again = read(document, {variable: samples.get(path[-1], "text")})
+        others = together if variable in together else {}
+        again = read(document, {**others, variable: samples.get(path[-1], "text")})
         assert {each.key: each.source for each in again.origins}[origin.key] == variable
 
 
@@ -234,8 +244,9 @@ def _split(key: str) -> list[str]:
         ('[ledger]\nurl = "git+https://h/r#immutag-ledger"', "ledger.url", "not in this version"),
         ('[ledger]\nurl = "ledger.db"', "ledger.url", "sqlite:PATH"),
         ('[ledger]\nurl = "sqlite://ledger.db"', "ledger.url", "sqlite:PATH"),
-        ('[trust]\nverification = "auto"', "trust.verification", "auto is not in this version"),
-        ('[trust]\nverification = "off"', "trust.verification", "soft or mandatory"),
+        ('[trust]\nverification = "off"', "trust.verification", "one of soft, mandatory, auto"),
+        ('[trust]\nkey = "a"\nkeyless = true', "trust.key", "one of key, signer and keyless"),
+        ('[trust]\nsigner = ["a"]', "trust.signer", "together with signer_key"),
         ('[trust]\nidentities = [{ issuer = "x" }]', "trust.identities.0", "subject"),
         ('[metrics]\npushgateway = "127.0.0.1:9091"', "metrics.pushgateway", "http://"),
         ('[metrics]\npushgateway = "http://u:hush@h/"', "metrics.pushgateway", "without credentials"),

@@ -8,6 +8,7 @@ from immutag.cli.output import show
 from immutag.cli.parser import environment_option
 from immutag.cli.session import coloured, logged, open_project
 from immutag.cli.sha import required, sha_option
+from immutag.cli.unverified import unverified_is_allowed, unverified_option
 from immutag.core.values import EnvironmentName
 
 
@@ -17,17 +18,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--automatic", action="store_true", help="no person asked for this: respect a hold (CI)"
     )
+    parser.add_argument("--reason", metavar="TEXT", help="why; it is kept in the ledger")
+    unverified_option(parser)
     parser.add_argument("--dry-run", action="store_true", help="print what would happen, and change nothing")
 
 
 def run(options: argparse.Namespace) -> int:
     sha, environment = required(options), EnvironmentName(options.environment)
+    allowed = unverified_is_allowed(options)
     with open_project(options) as project:
         if options.dry_run:
-            plan = project.plan(sha, environment, options.automatic)
+            plan = project.plan(sha, environment, options.automatic, options.reason, allowed)
             show(options, plan, lambda: plan_card(plan, coloured=coloured(options)))
             return DONE
         with logged(options, project):
-            record = project.deploy(sha, environment, options.automatic)
+            record = project.deploy(sha, environment, options.automatic, options.reason, allowed)
     show(options, record, lambda: deploy_card(record, coloured=coloured(options)))
     return DONE

@@ -8,6 +8,7 @@ from immutag.core.facts import (
     Failed,
     Healthy,
     Held,
+    Mandatory,
     Outcome,
     ReleasedHold,
     Restored,
@@ -101,7 +102,10 @@ class Deployed:
 
 @frozen()
 class EnvironmentState:
-    """What the ledger says about an environment, at `version` of its stream."""
+    """What the ledger says about an environment, at `version` of its stream.
+
+    `mandatory`: verification became mandatory here by the figures (DR-003), which nothing takes back.
+    """
 
     version: int = 0
     current: Deployed | None = None
@@ -109,6 +113,7 @@ class EnvironmentState:
     lease: tuple[str, str] | None = None
     hold: str | None = None
     quarantined: tuple[GitSha, ...] = ()
+    mandatory: bool = False
 
     @property
     def held(self) -> bool:
@@ -123,7 +128,8 @@ class EnvironmentState:
 def fold(entries: Sequence[Entry]) -> EnvironmentState:
     """The state that these entries tell of: the whole stream, or its end from any `deploying` on.
 
-    The end says all that decides what may happen; whether details are missing, `restated` says.
+    The end says all that decides what may happen but `mandatory`, which is told once and looked up by its
+    type; whether details are missing, `restated` says.
     """
     state = EnvironmentState()
     for entry in entries:
@@ -144,6 +150,8 @@ def _apply(state: EnvironmentState, entry: Entry) -> EnvironmentState:
             return replace(state, hold=reason, quarantined=state.quarantined + added)
         case ReleasedHold():
             return replace(state, hold=None)
+        case Mandatory():
+            return replace(state, mandatory=True)
         case _:
             return state
 

@@ -145,12 +145,21 @@ def ensure_reversible(changed: Sequence[str] | None, environment: Environment, *
         )
 
 
+def in_force(enforcement: Enforcement, state: EnvironmentState) -> Enforcement:
+    """What the setting means here and now: `auto` is soft until the ledger says that it is mandatory."""
+    if enforcement is not Enforcement.AUTO:
+        return enforcement
+    return Enforcement.MANDATORY if state.mandatory else Enforcement.SOFT
+
+
 def ensure_verified(verification: Verification, enforcement: Enforcement) -> None:
-    """In soft mode an unverified signature is recorded and nothing more (law 7)."""
-    if enforcement is Enforcement.MANDATORY and isinstance(verification, Unverified):
+    """In soft mode an unverified signature is recorded and nothing more (law 7). `enforcement` is what is
+    `in_force`; anything but soft is taken for mandatory."""
+    if enforcement is not Enforcement.SOFT and isinstance(verification, Unverified):
         raise PolicyViolation(
             "verification is mandatory",
             expected=f"a signature on {verification.subject} by somebody we trust",
             found=verification.reason.value,
-            remedy="sign the release, or set [trust] verification",
+            remedy="immutag verify --explain, and sign the release; or, for this once, add "
+            '--allow-unverified --reason "…"',
         )

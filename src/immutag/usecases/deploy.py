@@ -7,21 +7,38 @@ or what ran before runs again; the ledger says which. Killed in between: the nex
 from immutag.core.deployment import EnvironmentState
 from immutag.core.policy import ensure_forward, ensure_not_held
 from immutag.core.values import EnvironmentName, GitSha
-from immutag.usecases.deployer import Deployer, Ended, Guard, Wish
-from immutag.usecases.plan import History, Plan
+from immutag.usecases.deployer import Deployer, Ended, Guard
+from immutag.usecases.plan import History, Plan, Wish
 
 
-def deploy(sha: GitSha, *, automatic: bool, deployer: Deployer, history: History, run: str | None) -> Ended:
+def deploy(
+    sha: GitSha,
+    *,
+    automatic: bool,
+    reason: str | None = None,
+    allow_unverified: bool = False,
+    deployer: Deployer,
+    history: History,
+    run: str | None,
+) -> Ended:
     """How it ended. Raises MissingTag, PolicyViolation, DigestMismatch, DeployFailure, LedgerConflict,
     SoftVerifyToolError, RegistryAuth, RegistryUnavailable."""
     guard = _guard(sha, deployer.acts.environment.name, automatic=automatic, history=history)
-    return deployer.carry_out(Wish("deploy", sha, automatic, None, run), guard)
+    return deployer.carry_out(Wish("deploy", sha, automatic, reason, run, allow_unverified), guard)
 
 
-def rehearse(sha: GitSha, *, automatic: bool, deployer: Deployer, history: History) -> Plan:
+def rehearse(
+    sha: GitSha,
+    *,
+    automatic: bool,
+    reason: str | None = None,
+    allow_unverified: bool = False,
+    deployer: Deployer,
+    history: History,
+) -> Plan:
     """What `deploy` would do: every check, and no act."""
     guard = _guard(sha, deployer.acts.environment.name, automatic=automatic, history=history)
-    return deployer.rehearse(Wish("deploy", sha, automatic, None, None), guard)
+    return deployer.rehearse(Wish("deploy", sha, automatic, reason, None, allow_unverified), guard)
 
 
 def _guard(sha: GitSha, name: EnvironmentName, *, automatic: bool, history: History) -> Guard:

@@ -1,23 +1,29 @@
 """From a SHA to a closed deployment: what deploy and rollback share (DR-014).
 
-Look at the environment (closing what an interrupted command left), check everything, begin under a lease,
-bring it up. Whatever stops it before it begins is recorded, and nothing was touched.
+Look at the environment (closing what an interrupted command left, and making verification mandatory where
+its figures say so), check everything, begin under a lease, bring it up. Whatever stops it before it begins
+is recorded, and nothing was touched.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
 
 from immutag.core.deployment import EnvironmentState, runs
 from immutag.core.errors import ImmutagError, LedgerConflict
-from immutag.core.facts import Deploying, Held, Outcome, Stopped, Stream
-from immutag.core.frozen import frozen
+from immutag.core.escalation import Figures
+from immutag.core.facts import AllowedUnverified, Deploying, Held, Outcome, Stopped, Stream
+from immutag.core.frozen import frozen, replace
+from immutag.core.policy import Enforcement, in_force
 from immutag.core.release import Release
 from immutag.core.values import Digest, GitSha, Repository, RepositoryType
 from immutag.core.verification import signature_of
 from immutag.ledger import Ledger
 from immutag.usecases.acts import Acts
 from immutag.usecases.bring_up import bring_up
+from immutag.usecases.escalate import escalate, read_figures
 from immutag.usecases.lease import Lease
-from immutag.usecases.plan import Command, Plan
+from immutag.usecases.plan import Plan, Wish
 from immutag.usecases.record import append_anyway, append_while
 from immutag.usecases.state import state_of
 from immutag.usecases.take_over import ensure_abandoned, take_over
@@ -27,18 +33,20 @@ _LOOKS = 20
 Guard = Callable[[EnvironmentState], None]
 """What forbids it, given what the environment is now. Raises PolicyViolation."""
 FindRelease = Callable[[GitSha], tuple[Release, RepositoryType]]
-MakePlan = Callable[[Command, Release, RepositoryType, EnvironmentState], Plan]
 
 
-@frozen()
-class Wish:
-    """What a person or CI asked for. `run`: the address of the CI run that asks, if any."""
+class MakePlan(Protocol):
+    """Every check of a wish; `enforcement` is what is in force. Raises what `plan` raises."""
 
-    command: Command
-    sha: GitSha
-    automatic: bool
-    reason: str | None
-    run: str | None
+    def __call__(
+        self,
+        wish: Wish,
+        release: Release,
+        repository_type: RepositoryType,
+        state: EnvironmentState,
+        *,
+        enforcement: Enforcement,
+    ) -> Plan: ...
 
 
 @frozen()
@@ -55,6 +63,7 @@ class Deployer:
 
     find_release: FindRelease
     make_plan: MakePlan
+    enforcement: Enforcement
     acts: Acts
     ledger: Ledger
     stream: Stream
@@ -80,6 +89,8 @@ class Deployer:
             ledger=self.ledger,
             stream=self.stream,
         )
+        with suppress(LedgerConflict):  # whoever went on meanwhile looks at the figures first
+            self._escalate(self.state())
         return Ended(closing.outcome, closing.running_digest)
 
     def rehearse(self, wish: Wish, guard: Guard) -> Plan:
@@ -89,7 +100,9 @@ class Deployer:
         if state.open and state.lease:
             ensure_abandoned(state.open, *state.lease)
         guard(state)
-        return self.make_plan(wish.command, release, kind, state)
+        if self._due(state):
+            state = replace(state, mandatory=True)
+        return self._plan(wish, release, kind, state)
 
     def hold(self, wish: Wish, state: EnvironmentState) -> None:
         """A rollback holds the environment, and quarantines the SHA that it leaves (DR-006)."""
@@ -114,8 +127,10 @@ class Deployer:
                 if state.open:
                     take_over(state, stream=self.stream, acts=self.acts, ledger=self.ledger, run=wish.run)
                     continue
+                if self._escalate(state):
+                    continue
                 guard(state)
-                plan = self.make_plan(wish.command, release, kind, state)
+                plan = self._plan(wish, release, kind, state)
                 running = _runs_already(plan, self.acts)
                 if running:
                     return Ended(Outcome.UNCHANGED, running)
@@ -134,13 +149,35 @@ class Deployer:
             remedy="run the command again when the others have ended",
         )
 
+    def _plan(self, wish: Wish, release: Release, kind: RepositoryType, state: EnvironmentState) -> Plan:
+        return self.make_plan(wish, release, kind, state, enforcement=in_force(self.enforcement, state))
+
+    def _due(self, state: EnvironmentState) -> Figures | None:
+        """The figures by which verification becomes mandatory here, before anything else is decided."""
+        if self.enforcement is not Enforcement.AUTO or state.mandatory:
+            return None
+        found = read_figures(self.ledger, self.stream)
+        return found if found.reached else None
+
+    def _escalate(self, state: EnvironmentState) -> bool:
+        """Whether verification becomes mandatory here by this."""
+        due, name = self._due(state), self.acts.environment.name
+        if due is None:
+            return False
+        escalate(state, due, name, canonical=self.canonical, ledger=self.ledger, stream=self.stream)
+        self.acts.report.step(f"verification is mandatory in {name} from now on: {due}")
+        return True
+
     def _take_lease(self, wish: Wish, plan: Plan, state: EnvironmentState) -> tuple[Deploying, Lease]:
         """Bring the content near, and then say in the ledger that we begin."""
         self.acts.report.step(f"bring {plan.image} to {plan.environment.name}")
         self.acts.target.prepare(plan.image, timeout_s=plan.environment.timeout_s)
         lease = Lease.lasting(plan.environment.lease_s, run=wish.run)
         work = _deploying(wish, plan, state, lease)
-        self.ledger.append(self.stream, work, after=state.version)
+        version = state.version
+        if allowed := _allowed(plan):  # before it begins: nothing unverified runs without a word for it
+            version = self.ledger.append(self.stream, allowed, after=version).version
+        self.ledger.append(self.stream, work, after=version)
         return work, lease
 
     def _stopped(self, wish: Wish, error: ImmutagError) -> Stopped:
@@ -162,6 +199,20 @@ def _runs_already(plan: Plan, acts: Acts) -> Digest | None:
     if (current.sha, current.image) != (plan.tag.sha, plan.image):
         return None
     return runs(acts.target.observe(timeout_s=acts.environment.timeout_s), plan.accepted)
+
+
+def _allowed(plan: Plan) -> AllowedUnverified | None:
+    """The break-glass, where the plan needs one."""
+    if plan.allowed_for is None:
+        return None
+    return AllowedUnverified(
+        sha=plan.tag.sha,
+        repository=plan.image.repository,
+        digest=plan.image.digest,
+        environment=plan.environment.name,
+        signature_reason=signature_of(plan.verification)[1],
+        reason=plan.allowed_for,
+    )
 
 
 def _deploying(wish: Wish, plan: Plan, state: EnvironmentState, lease: Lease) -> Deploying:

@@ -11,13 +11,28 @@ from immutag.core.policy import Enforcement, Repositories, ensure_repo_allowed, 
 from immutag.core.release import Release, fold
 from immutag.core.report import Report
 from immutag.core.values import Digest, GitSha, ImageRef, Repository, RepositoryType, ShaTag
-from immutag.core.verification import Verification, signature_of
+from immutag.core.verification import Unverified, Verification, signature_of
 from immutag.deploy import Target
 from immutag.ledger import Ledger
 from immutag.oci import Descriptor, Store
 from immutag.oci.copy import digests
 
 Command = Literal["deploy", "rollback"]
+
+
+@frozen()
+class Wish:
+    """What a person or CI asked for. `run`: the address of the CI run that asks, if any.
+
+    `allow_unverified`: a person's word, for their `reason`, where verification is mandatory (break-glass).
+    """
+
+    command: Command
+    sha: GitSha
+    automatic: bool
+    reason: str | None
+    run: str | None
+    allow_unverified: bool = False
 
 
 class History(Protocol):
@@ -29,7 +44,10 @@ class History(Protocol):
 
 @frozen()
 class Plan:
-    """A checked deployment. `accepted`: the recorded digest and those of its platform manifests."""
+    """A checked deployment. `accepted`: the recorded digest and those of its platform manifests.
+
+    `allowed_for`: why a person lets it through although it is unverified and verification is mandatory.
+    """
 
     command: Command
     environment: Environment
@@ -40,6 +58,8 @@ class Plan:
     previous: Deployed | None
     distance: tuple[int, int] | None
     verification: Verification
+    enforcement: Enforcement
+    allowed_for: str | None
     in_registry: bool
 
     def as_document(self) -> dict[str, object]:
@@ -60,6 +80,8 @@ class Plan:
             "commits_behind": behind,
             "signature_status": status.value,
             "signature_reason": reason.value,
+            "verification": self.enforcement.value,
+            "allowed_for": self.allowed_for,
             "in_registry": self.in_registry,
         }
 
@@ -85,20 +107,21 @@ def find_release(
 
 
 def plan(
-    command: Command,
+    wish: Wish,
     release: Release,
     repository_type: RepositoryType,
     state: EnvironmentState,
     *,
+    enforcement: Enforcement,
     environment: Environment,
     history: History,
     registry: Callable[[Repository], Store],
     target: Target,
     verify: Callable[[Repository, Digest], Verification],
-    enforcement: Enforcement,
     report: Report,
 ) -> Plan:
-    """Compare registry and ledger, look at the signature, and put the plan together.
+    """Compare registry and ledger, look at the signature, and put the plan together. `enforcement` is what
+    is in force.
 
     Raises MissingTag, DigestMismatch, RegistryAuth, RegistryUnavailable, SoftVerifyToolError,
     PolicyViolation. A rollback may go on without the registry's copy if the engine holds that digest.
@@ -109,13 +132,15 @@ def plan(
     manifest = Descriptor(claim.media_type, claim.digest, claim.size_bytes)
     store = registry(claim.repository)
     in_registry = _in_registry(
-        command, release, image, store=store, target=target, environment=environment, report=report
+        wish.command, release, image, store=store, target=target, environment=environment, report=report
     )
     verification = verify(claim.repository, claim.digest)
-    ensure_verified(verification, enforcement)
+    allowed_for = _allowed_for(wish, verification, enforcement)
+    if allowed_for is None:
+        ensure_verified(verification, enforcement)
     previous = state.current
     return Plan(
-        command=command,
+        command=wish.command,
         environment=environment,
         tag=release.tag,
         repository_type=repository_type,
@@ -124,8 +149,17 @@ def plan(
         previous=previous,
         distance=history.distance(previous.sha, release.tag.sha) if previous else None,
         verification=verification,
+        enforcement=enforcement,
+        allowed_for=allowed_for,
         in_registry=in_registry,
     )
+
+
+def _allowed_for(wish: Wish, verification: Verification, enforcement: Enforcement) -> str | None:
+    """The reason of a break-glass that is needed: without one there is none, and nothing is broken where
+    nothing would be refused."""
+    refused = enforcement is not Enforcement.SOFT and isinstance(verification, Unverified)
+    return wish.reason or None if refused and wish.allow_unverified else None
 
 
 def _in_registry(

@@ -9,8 +9,8 @@ from immutag.core.deployment import Environment, EnvironmentState
 from immutag.core.errors import PolicyViolation
 from immutag.core.policy import ensure_reversible
 from immutag.core.values import GitSha
-from immutag.usecases.deployer import Deployer, Ended, Guard, Wish
-from immutag.usecases.plan import History, Plan
+from immutag.usecases.deployer import Deployer, Ended, Guard
+from immutag.usecases.plan import History, Plan, Wish
 
 
 def rollback(
@@ -18,12 +18,13 @@ def rollback(
     *,
     reason: str | None,
     acknowledged: bool,
+    allow_unverified: bool = False,
     deployer: Deployer,
     history: History,
     run: str | None,
 ) -> Ended:
     """How it ended. Raises what `deploy` raises; PolicyViolation also for irreversible paths."""
-    wish = Wish("rollback", sha, False, reason, run)
+    wish = Wish("rollback", sha, False, reason, run, allow_unverified)
     guard = _guard(sha, deployer.acts.environment, acknowledged=acknowledged, history=history)
     ended = deployer.carry_out(wish, guard)
     state = deployer.state()
@@ -32,10 +33,18 @@ def rollback(
     return ended
 
 
-def rehearse(sha: GitSha, *, acknowledged: bool, deployer: Deployer, history: History) -> Plan:
+def rehearse(
+    sha: GitSha,
+    *,
+    reason: str | None = None,
+    acknowledged: bool,
+    allow_unverified: bool = False,
+    deployer: Deployer,
+    history: History,
+) -> Plan:
     """What `rollback` would do: every check, and no act."""
     guard = _guard(sha, deployer.acts.environment, acknowledged=acknowledged, history=history)
-    return deployer.rehearse(Wish("rollback", sha, False, None, None), guard)
+    return deployer.rehearse(Wish("rollback", sha, False, reason, None, allow_unverified), guard)
 
 
 def _guard(sha: GitSha, environment: Environment, *, acknowledged: bool, history: History) -> Guard:

@@ -1,7 +1,8 @@
 """What an environment is now, from as little of its stream as says it."""
 
 from immutag.core.deployment import EnvironmentState, fold
-from immutag.core.facts import Deploying, Stream
+from immutag.core.facts import Deploying, Entry, Mandatory, Stream
+from immutag.core.frozen import replace
 from immutag.ledger import Ledger
 
 _NEWEST = 64
@@ -14,4 +15,13 @@ def state_of(ledger: Ledger, stream: Stream) -> EnvironmentState:
         return fold(entries)
     first = next((at for at, entry in enumerate(entries) if isinstance(entry.fact, Deploying)), len(entries))
     state = fold(entries[first:])
-    return fold(ledger.stream(stream)) if first == len(entries) or state.restated else state
+    if first == len(entries) or state.restated:
+        return fold(ledger.stream(stream))
+    return replace(state, mandatory=made_mandatory(ledger, stream) is not None)
+
+
+def made_mandatory(ledger: Ledger, stream: Stream) -> Entry | None:
+    """The entry by which verification became mandatory there. Told once, it may lie far back in the stream;
+    of its type there are no more than environments."""
+    told = ledger.recent(kind=Mandatory)
+    return next((entry for entry in told if entry.stream == stream), None)
