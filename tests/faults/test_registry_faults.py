@@ -797,7 +797,7 @@ def test_a_referrer_is_one_by_its_own_word(play: Play, found: list[bytes], start
         Attached(b"nonsense", (404, b"")),
         Attached(None, (500, b"")),
         Attached(None, (200, b"<html></html>")),
-        Attached(_index(*(b"%d" % number for number in range(300))), (404, b"")),
+        Attached(_index(*(b"%d" % number for number in range(17_000))), (404, b"")),
         lambda _, wire: wire.answer(503),
     ],
 )

@@ -58,6 +58,7 @@ def test_an_image_is_read_as_it_is_written() -> None:
         (),
         descriptor(subject),
         {"a": "b"},
+        ({}, {}),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 _GRACE_S = 2.0
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 class Cancelled(Exception):
@@ -43,6 +44,20 @@ def for_each(work: Callable[[_T, threading.Event], None], items: Iterable[_T], *
         stop.set()
     if errors:
         raise errors[0]
+
+
+def map_each(work: Callable[[_T], _R], items: Iterable[_T], *, workers: int) -> list[_R]:
+    """What the work gives for every item, in their order. Raises the first error, as `for_each` does."""
+    todo = list(items)
+    if len(todo) <= 1:  # no thread for one
+        return [work(item) for item in todo]
+    found: dict[int, _R] = {}
+
+    def keep(at: int, _: threading.Event) -> None:
+        found[at] = work(todo[at])
+
+    for_each(keep, range(len(todo)), workers=workers)
+    return [found[at] for at in range(len(todo))]
 
 
 def _wait(threads: list[threading.Thread], stop: threading.Event) -> None:

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from immutag.core.errors import ConfigInvalid, ImmutagError, RegistryUnavailable
-from immutag.core.frozen import frozen
+from immutag.core.frozen import frozen, replace
 from immutag.core.values import Digest, Platform, shown
 from immutag.oci import INDEXES, MANIFEST_LIMIT_BYTES, MANIFESTS, Descriptor
 
-# RFC 6838, section 4.2. It goes into headers, so nothing else may pass.
+# RFC 6838, section 4.2. A manifest's goes into headers, so nothing else may pass.
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][\w!#$&^.+-]{0,126}/[A-Za-z0-9][\w!#$&^.+-]{0,126}", re.ASCII)
+_PARAMETERS = re.compile(r"(?:; ?[\w.-]{1,64}=[\w.+-]{1,64}){0,4}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _DEPTH = 32
 _SIZE_LIMIT_BYTES = 1 << 50
@@ -26,7 +27,8 @@ _SIZE_LIMIT_BYTES = 1 << 50
 class Manifest:
     """An image or artifact manifest (OCI image-spec, manifest.md).
 
-    `elsewhere` are the layers whose content is hosted elsewhere (`urls`, non-distributable).
+    `elsewhere` are the layers whose content is hosted elsewhere (`urls`, non-distributable);
+    `layer_annotations` has each layer's, in their order.
     """
 
     media_type: str
@@ -36,6 +38,7 @@ class Manifest:
     elsewhere: tuple[Descriptor, ...]
     subject: Descriptor | None
     annotations: Mapping[str, str]
+    layer_annotations: tuple[Mapping[str, str], ...] = ()
 
 
 @frozen()
@@ -175,6 +178,15 @@ class _Reader:
         value = document.get("artifactType")
         return self.text(value, f"{path}artifactType")[:256] if value else None
 
+    def blob(self, value: object, path: str) -> Descriptor:
+        """A layer's or config's descriptor: old Sigstore bundles have parameters in their media type."""
+        fields = self.mapping(value, path)
+        kind, semicolon, parameters = self.text(fields.get("mediaType"), f"{path}.mediaType").partition(";")
+        if not _PARAMETERS.fullmatch(semicolon + parameters):
+            self.refuse(f"{path}.mediaType", "a media type", fields["mediaType"])
+        bare = self.descriptor({**fields, "mediaType": kind}, path)
+        return replace(bare, media_type=fields["mediaType"]) if parameters else bare
+
     def descriptor(self, value: object, path: str) -> Descriptor:
         fields = self.mapping(value, path)
         size = fields.get("size")
@@ -205,20 +217,22 @@ class _Reader:
 def _manifest(document: Mapping[str, Any], media_type: str, reader: _Reader) -> Manifest:
     if "manifests" in document:  # what one client takes for an image, another takes for an index
         reader.refuse("content", "layers or manifests", "both")
-    layers, elsewhere = [], []
+    layers, annotations, elsewhere = [], [], []
     for at, each in enumerate(reader.sequence(document.get("layers"), "layers")):
-        layer = reader.descriptor(each, f"layers[{at}]")
+        layer = reader.blob(each, f"layers[{at}]")
         layers.append(layer)
+        annotations.append(reader.texts(each.get("annotations"), f"layers[{at}].annotations"))
         if each.get("urls") or "nondistributable" in layer.media_type or ".foreign." in layer.media_type:
             elsewhere.append(layer)
     return Manifest(
         media_type,
         reader.artifact_type(document, ""),
-        reader.descriptor(document.get("config"), "config"),
+        reader.blob(document.get("config"), "config"),
         tuple(layers),
         tuple(elsewhere),
         reader.subject(document),
         reader.texts(document.get("annotations"), "annotations"),
+        tuple(annotations),
     )
 
 

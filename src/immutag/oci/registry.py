@@ -4,7 +4,6 @@ Digests are of the bytes received; `Docker-Content-Digest` is a hint that nobody
 header or a list from a registry can cost a little time, never memory, credentials or a wrong answer.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -23,11 +22,12 @@ from immutag.oci.listing import document, pages
 from immutag.oci.network import host_of, is_loopback
 from immutag.oci.refusal import ERROR_LIMIT_BYTES, pushing, refusal
 from immutag.oci.session import LIMITS, Limits, Session
+from immutag.oci.standard_tag import Held, StandardTag, TagImmutable
 from immutag.oci.upload import Upload
 
 Found = Descriptor | None | ImmutagError
 _ACCEPT = {"Accept": ", ".join(sorted(MANIFESTS | INDEXES))}
-_STANDARD_TAG = r"sha256-[0-9a-f]{64}(?:\.sig|\.att|\.sbom)?|sha512-[0-9a-f]{64}(?:\.sig)?"
+_TAG_IS_THERE = frozenset({400, 403, 405, 409})  # how different registries refuse to write one again
 _WORKERS = 8
 SCRATCH_TAG = GitSha("0" * 40)
 """git's null id, the name of no commit: so it can never be a release's."""
@@ -85,14 +85,18 @@ class Registry:
 
     def describe(self, digest: Digest) -> Descriptor | None:
         """The manifest with this digest, its bytes read and hashed. Raises DigestMismatch."""
-        found = self._manifest_at(str(digest), algorithm=digest.algorithm)
+        found = self.manifest_named(digest)
         if found is None:
             return None
-        content, text = found
-        if content.digest != digest:
-            raise mismatch(content, str(digest), str(content.digest))
-        self._last = digest, text
-        return content
+        self._last = digest, found[1]
+        return found[0]
+
+    def manifest_named(self, digest: Digest) -> tuple[Descriptor, bytes] | None:
+        """The manifest with this digest, hashed, whatever its size is said to be. Raises DigestMismatch."""
+        found = self._manifest_at(str(digest), algorithm=digest.algorithm)
+        if found and found[0].digest != digest:
+            raise mismatch(found[0], str(digest), str(found[0].digest))
+        return found
 
     def manifest(self, content: Descriptor) -> bytes:
         """A manifest's bytes, hashed. Raises DigestMismatch, MissingTag if the registry lacks it."""
@@ -103,11 +107,22 @@ class Registry:
         self._last = content.digest, text
         return text
 
-    def standard_manifest(self, tag: str) -> tuple[Descriptor, bytes] | None:
-        """What lies behind one of the tags that standards define beside an image: `sha256-<hex>[.sig]`."""
-        if not re.fullmatch(_STANDARD_TAG, tag):
-            raise ValueError("not a tag of cosign's or of the referrers' fallback")
-        return self._manifest_at(tag)
+    def standard_manifest(self, tag: StandardTag) -> Held | None:
+        """What lies behind one of the tags that standards put beside an image."""
+        answer = self._manifest_answer(str(tag))
+        if answer is None:
+            return None
+        return Held(_described(answer), answer.body, answer.headers.get("ETag"))
+
+    def small_blob(self, content: Descriptor, *, limit_bytes: int) -> bytes:
+        """A blob in one piece, checked. Raises MissingTag, DigestMismatch, NoAnswer (`TOO_LARGE`)."""
+        url = f"/v2/{self._path}/blobs/{content.digest}"
+        answer = self._call("GET", url, scope=self._reading, limit_bytes=limit_bytes)
+        if answer.status == 404:
+            raise download.gone(f"{self.repository}@{content.digest}")
+        if answer.status != 200:
+            raise self.refused(f"give the content {content.digest}", answer)
+        return b"".join(checked([answer.body], content))
 
     def exists(self, content: Descriptor) -> bool:
         kind = "manifests" if content.is_manifest else "blobs"
@@ -205,6 +220,33 @@ class Registry:
                 return
             raise self.refused(f"take the tag {tag}", answer)
 
+    def put_standard_manifest(
+        self, tag: StandardTag, content: Descriptor, text: bytes, *, over: Held | None
+    ) -> bool:
+        """Write one of the standards' tags, in place of what was read there: no other tag is ever moved.
+
+        `False` if the registry says that something else lies there now. Raises TagImmutable.
+        """
+        condition = {"If-None-Match": "*"} if over is None else {"If-Match": over.etag} if over.etag else {}
+        with pushing():
+            answer = self._put(content, text, str(tag), condition)
+            if answer.status in (200, 201, 204, 412):
+                return answer.status != 412
+            if over is not None and answer.status in _TAG_IS_THERE:
+                raise TagImmutable(
+                    f"the registry forbids to add something behind the tag {tag}",
+                    expected="a tag that may be written again, as the standards have it",
+                    found=self.refused("write it again", answer).found,
+                    remedy="set [trust] signature_repository to a repository whose tags may change",
+                )
+            raise self.refused(f"take the tag {tag}", answer)
+
+    def push_referrer(self, content: Descriptor, text: bytes, subject: Digest) -> bool:
+        """Put a manifest with this subject; whether the registry says that it lists it (`OCI-Subject`)."""
+        with pushing():
+            answer = self._put_by_digest(content, text)
+        return answer.headers.get("OCI-Subject") == str(subject)
+
     def put_scratch_tag(self, content: Descriptor, *, conditional: bool) -> None:
         """Write the scratch tag, and no other, whether it is there or not; read it back to see what came of
         it. It is how `doctor --probe` learns what the registry itself keeps from being overwritten."""
@@ -215,6 +257,10 @@ class Registry:
     # --- requests
 
     def _manifest_at(self, reference: str, algorithm: str = "sha256") -> tuple[Descriptor, bytes] | None:
+        answer = self._manifest_answer(reference)
+        return (_described(answer, algorithm), answer.body) if answer else None
+
+    def _manifest_answer(self, reference: str) -> Response | None:
         answer = self._call(
             "GET",
             f"/v2/{self._path}/manifests/{reference}",
@@ -226,8 +272,7 @@ class Registry:
             return None
         if answer.status != 200:
             raise self.refused(f"give the manifest of {reference}", answer)
-        kind = media_type_of(answer)
-        return Descriptor(kind, digest_of(answer.body, algorithm), len(answer.body)), answer.body
+        return answer
 
     def _text(self, content: Descriptor) -> bytes:
         """The bytes for a tag: usually those that were pushed or read a moment ago."""
@@ -243,10 +288,11 @@ class Registry:
                 remedy="push it again: immutag release",
             ) from error
 
-    def _put_by_digest(self, content: Descriptor, text: bytes) -> None:
+    def _put_by_digest(self, content: Descriptor, text: bytes) -> Response:
         answer = self._put(content, text, str(content.digest), {})
         if answer.status not in (200, 201, 204):
             raise self.refused(f"take the manifest {content.digest}", answer)
+        return answer
 
     def _put(self, content: Descriptor, text: bytes, reference: str, headers: dict[str, str]) -> Response:
         return self._call(
@@ -275,6 +321,10 @@ class Registry:
     def refused(self, doing: str, answer: Response) -> RegistryError:
         """The error for an answer of another status than the one hoped for."""
         return refusal(doing, answer.status, answer.headers, answer.body, secrets=self._session.secrets())
+
+
+def _described(answer: Response, algorithm: str = "sha256") -> Descriptor:
+    return Descriptor(media_type_of(answer), digest_of(answer.body, algorithm), len(answer.body))
 
 
 def _api(repository: Repository) -> tuple[str, str]:

@@ -1,0 +1,85 @@
+"""Manifests and small blobs kept on this machine, by digest: what is named by its digest cannot change.
+
+`$XDG_CACHE_HOME/immutag/objects/<algorithm>/<two digits>/<digest>`. It is only a cache: nothing there is
+believed before it is hashed again, and where it cannot be read or written there is none.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from immutag.core.values import Digest
+from immutag.oci.content import digest_of
+
+OBJECT_LIMIT_BYTES = 1024 * 1024
+_FOLDER_LIMIT_BYTES = 512 * 1024
+"""Of each of the 256 folders; what was written last always stays."""
+
+
+class Objects:
+    """The store, for all threads and processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @classmethod
+    def of_user(cls, environ: Mapping[str, str]) -> "Objects | None":
+        """In the user's cache folder; None for a user who has none."""
+        given = environ.get("XDG_CACHE_HOME", "")
+        if given.startswith("/"):  # a relative one is to be ignored (XDG Base Directory Specification)
+            return cls(Path(given) / "immutag" / "objects")
+        home = environ.get("HOME", "")
+        return cls(Path(home) / ".cache" / "immutag" / "objects") if home.startswith("/") else None
+
+    def get(self, content: Digest) -> bytes | None:
+        """The bytes with this digest, hashed just now; None if they are not here."""
+        path = self._path(content)
+        try:
+            with path.open("rb") as file:
+                found = file.read(OBJECT_LIMIT_BYTES + 1)
+        except OSError:
+            return None
+        if digest_of(found, content.algorithm) == content:
+            return found
+        with suppress(OSError):
+            path.unlink()
+        return None
+
+    def put(self, content: Digest, found: bytes) -> None:
+        """Keep bytes that were checked against this digest, unless they are large."""
+        if len(found) > OBJECT_LIMIT_BYTES:
+            return
+        path = self._path(content)
+        with suppress(OSError):  # no room, or no right to write here: the next look asks the registry again
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write(path, found)
+            _prune(path)
+
+    def _path(self, content: Digest) -> Path:
+        return self._folder / content.algorithm / content.hex[:2] / content.hex
+
+
+def _write(path: Path, found: bytes) -> None:
+    """All of it or nothing, whoever else writes the same."""
+    descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(found)
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+
+
+def _prune(newest: Path) -> None:
+    """The oldest go first. What a killed process left half written goes with them."""
+    files = [(each.stat(), each.path) for each in os.scandir(newest.parent) if each.name != newest.name]
+    left_bytes = _FOLDER_LIMIT_BYTES - newest.stat().st_size
+    for about, path in sorted(files, key=lambda file: file[0].st_mtime_ns, reverse=True):
+        left_bytes -= about.st_size
+        if left_bytes < 0:
+            with suppress(FileNotFoundError):
+                Path(path).unlink()
