@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -98,23 +97,20 @@ def _connected(shared: Path) -> Iterator[socket.socket]:
 def _start(path: Path) -> socket.socket:
     """Start a stack and wait for it. It is nobody's child for long: its users may outlive this process."""
     log = path.with_suffix(".log")
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.parts.sigstore_stack", str(path), str(path.parent / "machine")],
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=_ROOT, start_new_session=True,
-        )  # fmt: skip
-    _started.append(process)
+    command = [sys.executable, "-m", "tests.parts.sigstore_stack", str(path), str(path.parent / "machine")]
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    pid = os.posix_spawn(sys.executable, command, environment, file_actions=files, setsid=True)
     deadline = time.monotonic() + _READY_S
-    while process.poll() is None and time.monotonic() < deadline:
+    while time.monotonic() < deadline and os.waitpid(pid, os.WNOHANG)[0] == 0:
         if connection := _greeted(path):
             return connection
         time.sleep(_POLL_S)  # between two questions; the loop's bound is _READY_S
-    process.terminate()
     raise RuntimeError(f"the private Sigstore did not start:\n{log.read_text(errors='replace')[-4000:]}")
-
-
-_started: list[subprocess.Popen[bytes]] = []
-"""Kept, so that one that outlives this process is no warning."""
 
 
 def _greeted(path: Path) -> socket.socket | None:
