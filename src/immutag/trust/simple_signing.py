@@ -34,7 +34,7 @@ class SimpleSigning:
 
 
 def encode_simple(image: ImageRef, annotations: Mapping[str, str]) -> bytes:
-    """The payload for an image, byte for byte as cosign writes it."""
+    """The payload for an image, in cosign's own order and form."""
     document = {
         "critical": {
             "identity": {"docker-reference": str(image.repository)},
