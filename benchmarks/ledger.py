@@ -29,6 +29,7 @@ from immutag.core.facts import (
 from immutag.core.values import Digest, EnvironmentName, GitSha, Repository, RepositoryType
 from immutag.ledger.chain import START, seal
 from immutag.ledger.export import export
+from immutag.ledger.head import head_of
 from immutag.ledger.sqlite import SqliteLedger
 from immutag.ledger.sqlite_file import SqliteFile
 
@@ -156,6 +157,7 @@ def main() -> None:
             goal_ms=15,
         )
         show("open, head", opened(path, lambda ledger: ledger.head()))
+        show("open, head with the Merkle root", opened(path, head_of), repeats=3)
         show("open, streams of environments", opened(path, lambda ledger: ledger.streams("environment:")))
         show(
             "open, streams of all releases", opened(path, lambda ledger: ledger.streams("release:", limit=20))

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from immutag.core.errors import ConfigInvalid, LedgerConflict, LedgerCorrupt
 from immutag.core.facts import Claimed, Fact, Held, Requested, Stream
+from immutag.core.known_head import KnownHead
+from immutag.core.merkle import EMPTY_ROOT, root_of
 from immutag.core.values import Digest, EnvironmentName, GitSha, Repository, RepositoryType
-from immutag.ledger import Checkpoint, Ledger
+from immutag.ledger import Checkpoint, Ledger, against
 from immutag.ledger.chain import START
 from immutag.ledger.export import export
+from immutag.ledger.head import Head, head_of
 from immutag.ledger.sqlite import SqliteLedger
 from tests.parts.facts import FACTS, STREAMS
 
@@ -211,6 +214,67 @@ def test_a_saved_head_shows_whether_the_ledger_goes_on_from_it(ledger: Ledger) -
     for bad in (Checkpoint(3, saved.hash), Checkpoint(1, ledger.head().hash), Checkpoint(2, saved.hash)):
         with pytest.raises(LedgerCorrupt, match=f"entry {bad.size}"):
             ledger.verify(bad)
+
+
+def test_the_root_is_that_of_the_entries_hashes(ledger: Ledger) -> None:
+    assert head_of(ledger) == Head(0, START.hash, EMPTY_ROOT)
+    made: list[bytes] = []
+    for n in range(5):
+        made.append(bytes.fromhex(ledger.append(STREAM, held(str(n)), after=n).hash))
+        assert head_of(ledger) == Head(n + 1, made[-1].hex(), root_of(made))
+    assert list(ledger.leaves(3)) == made[:3]
+    assert list(ledger.leaves(0)) == []
+    with pytest.raises(LedgerCorrupt, match="entry 6"):
+        list(ledger.leaves(6))
+
+
+def known(head: Head, source: str = "somebody") -> KnownHead:
+    return KnownHead(head.size, None, head.root, source)
+
+
+def test_a_ledger_that_went_on_agrees_with_every_head_that_it_had(ledger: Ledger) -> None:
+    heads = [head_of(ledger)]
+    for n in range(6):
+        ledger.append(STREAM, held(str(n)), after=n)
+        heads.append(head_of(ledger))
+    everything = [known(head) for head in heads] + [
+        KnownHead(head.size, head.hash, None, "x") for head in heads
+    ]
+    assert against.verify(ledger, reversed(everything)) == heads[-1]
+    assert against.verify(ledger) == heads[-1]
+
+
+def written(open_ledger: Open, folder: Path, reasons: str) -> Ledger:
+    """A ledger of one moment: the same entries are the same ledger."""
+    ledger = open_ledger(lambda: datetime(2026, 1, 2, tzinfo=UTC), folder)
+    for n, reason in enumerate(reasons):
+        ledger.append(STREAM, held(reason), after=n)
+    return ledger
+
+
+def test_a_cut_tail_or_an_old_copy_shows_against_a_root(open_ledger: Open, tmp_path: Path) -> None:
+    whole = head_of(written(open_ledger, tmp_path / "whole", "abcde"))
+    early = head_of(written(open_ledger, tmp_path / "early", "ab"))
+    old = written(open_ledger, tmp_path / "old", "abc")
+    with pytest.raises(LedgerCorrupt, match="entry 4 is gone") as stopped:
+        against.verify(old, [known(whole, "the registry"), known(early, "a friend")])
+    assert "5 entries, as the registry says" in stopped.value.expected
+    assert "ends with entry 3; it agrees up to entry 2 (a friend)" in stopped.value.found
+    with pytest.raises(LedgerCorrupt, match="entry 1 is gone"):
+        against.verify(written(open_ledger, tmp_path / "none", ""), [known(early)])
+
+
+@pytest.mark.parametrize("size", [4, 5, 7])
+def test_a_fork_shows_against_a_root_and_against_a_hash(open_ledger: Open, tmp_path: Path, size: int) -> None:
+    early = known(head_of(written(open_ledger, tmp_path / "early", "abc")), "a friend")
+    ours = written(open_ledger, tmp_path / "ours", "abcdefgh")
+    theirs = head_of(written(open_ledger, tmp_path / "theirs", "abcXYZWV"[:size]))
+    for head in (known(theirs, "the registry"), KnownHead(size, theirs.hash, None, "the registry")):
+        with pytest.raises(LedgerCorrupt, match=f"entry {size}") as stopped:
+            against.verify(ours, [head, early])
+        assert "another history" in stopped.value.found
+        assert "they agree up to entry 3 (a friend)" in stopped.value.found
+    assert against.verify(ours, [early]) == head_of(ours)
 
 
 def test_a_closed_ledger_opens_again_when_it_is_used(ledger: Ledger) -> None:

@@ -14,7 +14,7 @@ from immutag.core.frozen import replace
 from immutag.core.values import EnvironmentName, Repository
 from immutag.ledger import Checkpoint
 from immutag.ledger.chain import START, canonical, follow, seal, unseal
-from immutag.ledger.export import checkpoint_text, line, parse_checkpoint
+from immutag.ledger.export import line
 from tests.parts.facts import FACTS, LARGEST, STREAMS, chained
 
 STREAM = Stream("environment:a")
@@ -197,32 +197,3 @@ def test_text_that_is_not_unicode_is_refused_in_words() -> None:
     with pytest.raises(ConfigInvalid) as stopped:
         chained([(STREAM, held("\udcff"))])
     assert "UTF-8" in stopped.value.remedy
-
-
-@given(size=st.integers(1), digits=st.binary(min_size=32, max_size=32).filter(any))
-def test_a_head_comes_back_from_its_text(size: int, digits: bytes) -> None:
-    size %= LARGEST
-    head = Checkpoint(size, digits.hex()) if size else START
-    assert parse_checkpoint(checkpoint_text(head) + "\n") == head
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "null",
-        "[]",
-        "{}",
-        '{"size":1}',
-        '{"size":true,"hash":"' + "a" * 64 + '"}',
-        '{"size":0,"hash":"' + "a" * 64 + '"}',
-        '{"size":1,"hash":"' + "0" * 64 + '"}',
-        '{"size":-1,"hash":"' + "a" * 64 + '"}',
-        '{"size":1,"hash":"' + "A" * 64 + '"}',
-        '{"size":1,"hash":"' + "a" * 64 + '","more":1}',
-        "[" * 100_000,
-    ],
-)
-def test_what_is_no_head_is_refused(text: str) -> None:
-    with pytest.raises(ConfigInvalid):
-        parse_checkpoint(text)

@@ -44,6 +44,7 @@ from immutag.core.facts import (
     TakenOver,
     WriteOnce,
 )
+from immutag.core.merkle import EMPTY_ROOT
 from immutag.core.records import build_record, deploy_record, rollback_record
 from immutag.core.values import (
     Digest,
@@ -54,7 +55,8 @@ from immutag.core.values import (
     RepositoryType,
 )
 from immutag.ledger.chain import START
-from immutag.ledger.export import checkpoint_text, line
+from immutag.ledger.export import head_text, line
+from immutag.ledger.head import Head
 from tests.parts.facts import ENVIRONMENTS, FACTS, KINDS, STREAMS, chained, facts_of
 
 SCHEMAS = {
@@ -332,7 +334,7 @@ def test_an_entry_with_a_field_more_or_less_is_not_valid(kind: type[Fact], data:
 
 
 def test_heads_and_errors_are_valid() -> None:
-    valid("checkpoint", json.loads(checkpoint_text(START)))
+    valid("checkpoint", json.loads(head_text(Head(0, START.hash, EMPTY_ROOT))))
     for kind in ERRORS:
         valid("error", {"error": kind("why", expected="a", found="b", remedy="c").as_json()})
 

@@ -8,9 +8,11 @@ from immutag.cli.output import show, write_result
 from immutag.cli.parser import nested, nested_command
 from immutag.cli.session import directory, open_project
 from immutag.core.errors import ConfigInvalid
+from immutag.core.known_head import KnownHead, parse_head
 from immutag.core.values import shown
-from immutag.ledger import Checkpoint
-from immutag.ledger.export import checkpoint_text, export, parse_checkpoint
+from immutag.ledger.against import verify
+from immutag.ledger.export import export, head_text
+from immutag.ledger.head import Head, head_of
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,21 +36,21 @@ def run(options: argparse.Namespace) -> int:
             for line in export(project.ledger):
                 write_result(line)
         elif options.action == "head":
-            write_result(checkpoint_text(project.ledger.head()))
+            write_result(head_text(head_of(project.ledger)))
         else:
-            head = project.ledger.verify(kept)
-            show(options, {"size": head.size, "hash": head.hash}, lambda: _verified(head, kept))
+            head = verify(project.ledger, [kept] if kept else [])
+            show(options, head.as_document(), lambda: _verified(head, kept))
     return DONE
 
 
-def _verified(head: Checkpoint, kept: Checkpoint | None) -> str:
+def _verified(head: Head, kept: KnownHead | None) -> str:
     against = f"; it holds the {kept.size} entries that were kept in mind" if kept else ""
     return f"{head.size} entries, unbroken to {head.hash}{against}"
 
 
-def _read(file: Path) -> Checkpoint:
+def _read(file: Path) -> KnownHead:
     try:
-        return parse_checkpoint(file.read_text())
+        return parse_head(file.read_text(), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigInvalid(
             "the kept head cannot be read",

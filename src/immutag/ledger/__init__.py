@@ -58,6 +58,13 @@ class Ledger(Protocol):
         """Everything after a sequence number, checked as a chain on the way. Raises LedgerCorrupt."""
         ...
 
+    def leaves(self, size: int) -> Iterator[bytes]:
+        """The leaf hashes of the first `size` entries as they are stored: no entry is read or checked.
+
+        Raises LedgerCorrupt if there are fewer.
+        """
+        ...
+
     def head(self) -> Checkpoint:
         """Where the ledger ends now."""
         ...

@@ -64,6 +64,13 @@ def leaf_hash(text: str) -> str:
     return sha256(b"\0" + text.encode(errors="surrogateescape")).hexdigest()
 
 
+def hash_bytes(hash: object, *, at: int) -> bytes:
+    """A stored hash as bytes. Raises LedgerCorrupt, naming entry `at`, for what is none."""
+    if not isinstance(hash, str) or not _HASH.fullmatch(hash):
+        raise corrupt(at, expected="a hash", found=shown(str(hash)))
+    return bytes.fromhex(hash)
+
+
 def preimage(entry: Entry) -> dict[str, Any]:
     """All fields of an entry but its hash, as they stand in the text and in an export."""
     return {

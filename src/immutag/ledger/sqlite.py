@@ -19,6 +19,7 @@ from immutag.ledger.chain import START, corrupt, follow, seal, unseal
 from immutag.ledger.sqlite_file import Row, SqliteFile
 
 _PAGE = 500
+_LEAVES_PAGE = 10_000
 _LAST_CHARACTER = "\U0010ffff"
 _LEAST = -(2**63)
 
@@ -144,6 +145,27 @@ class SqliteLedger:
         linked = follow(map(_sealed, rows), after=self._checkpoint(after))
         for row, entry in zip(again, linked, strict=True):
             yield _as_found(row, entry)
+
+    def leaves(self, size: int) -> Iterator[bytes]:
+        """The leaf hashes of the first `size` entries as they are stored: no entry is read or checked.
+
+        Raises LedgerCorrupt if there are fewer.
+        """
+        least = 1
+        while least <= size:
+            page = self._file.page(
+                "SELECT sequence, hash FROM entries WHERE sequence BETWEEN ? AND ? ORDER BY sequence LIMIT ?",
+                (least, size, _LEAVES_PAGE),
+            )
+            for expected, (sequence, hash) in enumerate(page, least):
+                if sequence != expected:
+                    raise corrupt(
+                        expected, expected=f"entry {expected}", found=f"gone: then comes {sequence}"
+                    )
+                yield chain.hash_bytes(hash, at=sequence)
+            if not page:
+                raise corrupt(least, expected=f"at least {size} entries", found="gone: the ledger is shorter")
+            least += len(page)
 
     def head(self) -> Checkpoint:
         """Where the ledger ends now."""
