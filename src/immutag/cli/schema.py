@@ -1,4 +1,5 @@
-"""`immutag schema`: the JSON Schemas of everything that programs read. Works without a configuration."""
+"""`immutag schema`: the JSON Schemas of everything that programs read, and the contract that ties an SBOM to
+its release. Works without a configuration."""
 
 import argparse
 from pathlib import Path
@@ -18,10 +19,11 @@ def run(options: argparse.Namespace) -> int:
     if options.name is None:
         show(options, names(), lambda: "\n".join(names()))
     else:
-        write_result((_FOLDER / f"{options.name}.json").read_text().rstrip())
+        (file,) = _FOLDER.glob(f"{options.name}.*")
+        write_result(file.read_text().rstrip())
     return DONE
 
 
 def names() -> list[str]:
-    """The schemas that are shipped."""
-    return sorted(file.stem for file in _FOLDER.glob("*.json"))
+    """What is shipped: JSON, and YAML for what has comments."""
+    return sorted(file.stem for file in _FOLDER.iterdir() if file.suffix in (".json", ".yaml"))
