@@ -110,6 +110,7 @@ def of_cosign(**changes: object) -> bytes:
         of_cosign(ciphertext=""),
         of_cosign(ciphertext=7),
     ],
+    ids=lambda _: "file",  # keys are others in each process, and tests may not be
 )
 def test_a_file_that_holds_no_usable_key_is_refused(content: bytes) -> None:
     with pytest.raises(ConfigInvalid) as caught:

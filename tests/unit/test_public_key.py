@@ -118,6 +118,7 @@ def test_a_key_has_one_name_however_it_is_written() -> None:
             .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
         ),
     ],
+    ids=lambda given: given if isinstance(given, str) else "key",  # keys are others in each process
 )
 def test_a_key_that_cannot_be_trusted_is_refused(found: str, pem: bytes) -> None:
     with pytest.raises(ConfigInvalid) as caught:
