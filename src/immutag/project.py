@@ -17,11 +17,17 @@ from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, Repos
 from immutag.core.views import Document
 from immutag.ledger.sqlite import SqliteLedger
 from immutag.settings import Settings, load
+from immutag.witnesses import Witnesses
 
 if TYPE_CHECKING:
     from immutag.build.workspace import BuiltLayout, Workspace
+    from immutag.core.facts import Evidence
+    from immutag.core.packages import Difference
     from immutag.git.commit import Commit, GitRepository
+    from immutag.policies import Policies
     from immutag.usecases.deployer import Deployer, Ended
+    from immutag.usecases.release import Order
+    from immutag.usecases.sbom import Sbom, Sboms
 
 
 class MakeRecord(Protocol):
@@ -56,6 +62,9 @@ class Project:
         self._adapters = Adapters(settings, directory, environ)
         self._environ = environ
         self._report = report
+        self.witnesses = Witnesses(
+            settings, environ, registry=self._adapters.registry, ledger=self.ledger, report=report
+        )
 
     @classmethod
     def open(cls, directory: Path, config: Path | None, environ: Mapping[str, str], report: Report) -> Self:
@@ -79,29 +88,24 @@ class Project:
         from immutag.core.records import build_record
         from immutag.git.commit import GitRepository
         from immutag.oci.layout import Layout
-        from immutag.usecases.order import order
         from immutag.usecases.release import Content, release
 
         git = GitRepository.find(self._directory)
-        wanted, commit = order(
-            sha,
-            git=git,
-            repositories=self.repositories,
-            ledger=self.ledger,
-            given=given is not None,
-            short_tag=self.settings.image.short_tag,
-            unshared_is_accepted=not self._environ.get("CI") or self.settings.ledger.accept_unshared,
-        )
+        wanted, commit = self._order(sha, git, given=given is not None)
         with (
             Workspace.open(self._state / "builds", commit.sha) as workspace,
             self._recorded(wanted.stream, build_record),
         ):
+            self.witnesses.soon()
             release(
                 wanted,
                 content=Content(
                     make=self._maker(given, commit, wanted.source, git, workspace),
                     layout=lambda: Layout(workspace.layout),
                     discard=workspace.discard,
+                ),
+                witness=self.witnesses.of(
+                    wanted, commit, lambda: Layout(workspace.layout) if workspace.layout.exists() else None
                 ),
                 registry=self._adapters.registry(wanted.tag.repository),
                 ledger=self.ledger,
@@ -193,14 +197,66 @@ class Project:
         from immutag.usecases.rollback import rehearse
 
         deployer = self._deployer(environment)
-        return rehearse(
+        plan = rehearse(
             sha,
             reason=reason,
             acknowledged=acknowledged,
             allow_unverified=allow_unverified,
             deployer=deployer,
             history=self._adapters.history,
-        ).as_document()
+        )
+        return plan.as_document() | self._sboms.preview(plan.previous.sha if plan.previous else None, sha)
+
+    def sign(self, shas: Sequence[GitSha]) -> list[Document]:
+        """Sign releases that exist, each once; gives the record of each."""
+        from immutag.core.records import build_record
+        from immutag.usecases.sign_release import sign_release
+
+        streams = [
+            sign_release(
+                sha,
+                sign=self.witnesses.sign,
+                verify=self._adapters.verify,
+                repositories=self.repositories,
+                ledger=self.ledger,
+                report=self._report,
+            )
+            for sha in shas
+        ]
+        return [build_record(self.ledger.stream(stream), confirmed=True) for stream in streams]
+
+    def adopt(self, shas: Sequence[GitSha]) -> list[Document]:
+        """Take existing SHA tags into the ledger, one after the other; gives the record of each."""
+        from immutag.core.records import build_record
+        from immutag.git.commit import GitRepository
+        from immutag.usecases.adopt import adopt
+
+        git = GitRepository.find(self._directory)
+        records = []
+        for sha in shas:
+            wanted, _ = self._order(sha, git, given=True)
+            adopt(
+                wanted,
+                registry=self._adapters.registry(wanted.tag.repository),
+                ledger=self.ledger,
+                verify=partial(self._adapters.verify, wanted.tag.repository),
+                enforcement=self.settings.trust.verification,
+                report=self._report,
+            )
+            records.append(build_record(self.ledger.stream(wanted.stream), confirmed=True))
+        return records
+
+    def unknown(self) -> list[GitSha]:
+        """The SHA tags in both repositories that are commits of this clone and have no claim."""
+        from immutag.git.commit import GitRepository
+        from immutag.usecases.unknown import unknown
+
+        return unknown(
+            git=GitRepository.find(self._directory),
+            repositories=self.repositories,
+            tags=lambda repository: self._adapters.registry(repository).tags(),
+            ledger=self.ledger,
+        )
 
     def hold(self, environment: EnvironmentName, reason: str) -> None:
         """Automatic deployments stay away from now on."""
@@ -298,6 +354,21 @@ class Project:
             for image in images
         ]
 
+    def sbom(self, text: str, wanted: "Evidence | None") -> "Sbom":
+        """The named release's SBOM, read back: in this format, or the newest. Raises MissingTag."""
+        return self._sboms.read(self._named(text), wanted)
+
+    def sbom_difference(self, old: str, new: str) -> "Difference":
+        """The packages that the second named release has instead of the first one's. Raises MissingTag."""
+        return self._sboms.difference(self._named(old), self._named(new))
+
+    @property
+    def policies(self) -> "Policies":
+        """The trust rule: how far from mandatory, what it would have refused, and as others are told it."""
+        from immutag.policies import Policies
+
+        return Policies(self.settings, self._adapters, self.ledger)
+
     def exposition(self) -> str:
         """The metrics, folded from the whole ledger (Prometheus text format)."""
         from immutag.metrics import exposition
@@ -305,6 +376,12 @@ class Project:
         return exposition(self.ledger.entries())
 
     # --- between
+
+    @property
+    def _sboms(self) -> "Sboms":
+        from immutag.usecases.sbom import Sboms
+
+        return Sboms(self.repositories, self.ledger, self._adapters.registry)
 
     @property
     def _state(self) -> Path:
@@ -326,6 +403,19 @@ class Project:
     def _image(self, sha: GitSha) -> ImageRef:
         document = self.show([str(sha)])[0]
         return ImageRef.parse(str(document["image"]))
+
+    def _order(self, sha: GitSha | None, git: "GitRepository", *, given: bool) -> "tuple[Order, Commit]":
+        from immutag.usecases.order import order
+
+        return order(
+            sha,
+            git=git,
+            repositories=self.repositories,
+            ledger=self.ledger,
+            given=given,
+            short_tag=self.settings.image.short_tag,
+            unshared_is_accepted=not self._environ.get("CI") or self.settings.ledger.accept_unshared,
+        )
 
     def _maker(
         self,

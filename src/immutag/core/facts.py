@@ -178,6 +178,20 @@ class EvidenceFailed:
 
 
 @frozen()
+class Adopted:
+    """A SHA tag that was there before the ledger was looked at whole: all of its content is in the registry.
+
+    `revision`: the commit that the image names itself, if it names one.
+    """
+
+    type: ClassVar[str] = "adopted"
+    sha: GitSha
+    repository: Repository
+    digest: Digest
+    revision: GitSha | None
+
+
+@frozen()
 class SignatureChecked:
     """What the three places of signatures held for this digest."""
 
@@ -444,7 +458,7 @@ class Probed:
 Fact = (
     Requested | Built | Pushed | Claimed | Signed | Described | Attested | EvidenceFailed | SignatureChecked
     | Tagged | Stopped | Deploying | TakenOver | Healthy | RolledBack | Restored | Failed | Held
-    | ReleasedHold | Mandatory | AllowedUnverified | Summarised | Anchored | Ingested | Probed
+    | ReleasedHold | Adopted | Mandatory | AllowedUnverified | Summarised | Anchored | Ingested | Probed
 )  # fmt: skip
 
 _KINDS: dict[str, type[Fact]] = {kind.type: kind for kind in typing.get_args(Fact)}
@@ -468,6 +482,11 @@ class Stream:
     @classmethod
     def registry(cls, repository: Repository) -> Self:
         return cls(f"registry:{repository}")
+
+    @classmethod
+    def ledger(cls, canonical: Repository) -> Self:
+        """About the ledger itself, as this service sees it: where its head was left."""
+        return cls(f"ledger:{canonical}")
 
     @classmethod
     def image(cls, repository: Repository, digest: Digest) -> Self:

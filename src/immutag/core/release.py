@@ -10,6 +10,7 @@ from enum import Enum, auto
 
 from immutag.core.errors import DigestMismatch, LedgerConflict
 from immutag.core.facts import (
+    Adopted,
     Attested,
     Built,
     Claimed,
@@ -54,6 +55,7 @@ class Release:
     requested: bool = False
     built: frozenset[Digest] = frozenset()
     pushed: frozenset[Digest] = frozenset()
+    adopted: bool = False
     claim: Claimed | None = None
     signed: bool = False
     described: frozenset[Evidence] = frozenset()
@@ -96,6 +98,8 @@ def _apply(release: Release, entry: Entry) -> Release:
             return replace(release, built=release.built | {digest})
         case Pushed(digest=digest):
             return replace(release, pushed=release.pushed | {digest})
+        case Adopted():
+            return replace(release, adopted=True)
         case Claimed() as claim if release.claim is None:
             return replace(release, claim=claim)
         case Tagged() as tagged:
@@ -160,7 +164,7 @@ def _before_the_claim(release: Release, seen: Seen) -> Step:
             "the SHA tag is there, but nobody claimed it",
             expected=f"no tag {release.tag}, or a claim in the ledger",
             found=str(seen.tag),
-            remedy=f"immutag show {release.tag.sha}, and find out who wrote the tag; it is never overwritten",
+            remedy=f"immutag adopt {release.tag.sha}, if it is what it should be; it is never overwritten",
         )
     if seen.layout is None or seen.layout not in release.built:
         return Step.BUILD  # a finished layout is found again there, not built again

@@ -34,6 +34,11 @@ class KeySigner:
     def name(self) -> str:
         return self._key.public.name
 
+    @property
+    def public(self) -> PublicKey:
+        """What its signatures verify under."""
+        return self._key.public
+
     def bundle(self, statement: bytes) -> bytes:
         """A bundle with the statement. No log and no timestamp: a key needs neither to be verified."""
         signature = Signature("", self._key.sign(pae(PAYLOAD_TYPE, statement)))

@@ -102,7 +102,7 @@ def find_release(
         "the ledger knows no release of this SHA",
         expected=f"a release of {sha} in {repositories.canonical}",
         found="no such release",
-        remedy=f"immutag release --sha {sha}",
+        remedy=f"immutag release --sha {sha}; or immutag adopt {sha}, if other tools wrote its tag",
     )
 
 

@@ -1,0 +1,225 @@
+"""Settings → who signs, and what is attached to a release: signature, provenance, SBOMs (DR-018).
+
+Keys are unlocked and identities fetched when they are first needed; `soon` does it while a build runs.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from immutag.actor import actor
+from immutag.core.builder import builder_id
+from immutag.core.errors import ImmutagError
+from immutag.core.facts import Claimed, Evidence, Fact, Stream
+from immutag.core.linkage import Document, Link
+from immutag.core.policy import Enforcement
+from immutag.core.report import Report
+from immutag.core.values import ImageRef, Repository
+from immutag.git.commit import Commit
+from immutag.ledger import Ledger
+from immutag.settings import Settings
+from immutag.usecases.evidence import Witness
+from immutag.usecases.release import Order
+
+if TYPE_CHECKING:
+    from immutag.core.provenance import Recipe
+    from immutag.oci.layout import Layout
+    from immutag.oci.registry import Registry
+    from immutag.trust import Signer
+    from immutag.usecases.attest import Attesting
+
+_SBOMS = {"cyclonedx": Evidence.CYCLONEDX, "spdx": Evidence.SPDX}
+
+
+class Witnesses:
+    """What this project attaches. Everything is made on first use."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        registry: "Callable[[Repository], Registry]",
+        ledger: Ledger,
+        report: Report,
+    ) -> None:
+        self._settings = settings
+        self._environ = environ
+        self._registry = registry
+        self._ledger = ledger
+        self._report = report
+        self._lock = threading.Lock()
+        self._made: Signer | None = None
+
+    def signer(self) -> "Signer":
+        """Who signs here, unlocked once for all threads. Raises ConfigInvalid, SoftVerifyToolError."""
+        from immutag.trust.signers import signer
+
+        trust = self._settings.trust
+        with self._lock:
+            if self._made is None:
+                self._made = signer(
+                    key=trust.key,
+                    program=trust.signer,
+                    program_key=trust.signer_key,
+                    signing_config=trust.signing_config,
+                    trusted_root=trust.trusted_root,
+                )
+            return self._made
+
+    def soon(self) -> None:
+        """Unlock in the background, unless a person has to be asked: then at the moment that it is needed."""
+        from immutag.trust.password import VARIABLE
+
+        if self._settings.trust.signs and (not self._settings.trust.key or VARIABLE in self._environ):
+            threading.Thread(target=self._unlock, daemon=True).start()
+
+    def _unlock(self) -> None:
+        """What goes wrong here goes wrong again where it is needed, and is said there."""
+        try:
+            self.signer()
+        except ImmutagError:
+            return
+
+    def attesting(self, repository: Repository) -> "Attesting":
+        """How statements about this repository's images are made, found and attached."""
+        from immutag.oci.objects import Objects
+        from immutag.trust.own import is_by
+        from immutag.trust.places import Places
+        from immutag.usecases.attest import Attesting
+
+        signer, trust = self.signer(), self._settings.trust
+        signatures = trust.signature_repository
+        separate = self._registry(signatures) if signatures else None
+        images = self._registry(repository)
+        return Attesting(
+            signer=signer,
+            registry=separate or images,
+            places=Places(images, signatures=separate, objects=Objects.of_user(self._environ)),
+            is_ours=lambda bundle: is_by(signer, bundle, trusted_root=trust.trusted_root),
+        )
+
+    def of(self, order: Order, commit: Commit, layout: "Callable[[], Layout | None]") -> Witness:
+        """What a release of this commit owes, and how it is made; `layout` is what it was built in."""
+        trust = self._settings.trust
+        sboms = _Sboms(
+            self._settings, order, commit, layout=layout, registry=self._registry, report=self._report
+        )
+
+        def make(evidence: Evidence, claim: Claimed) -> Sequence[Fact]:
+            match evidence:
+                case Evidence.SIGNATURE:
+                    return [self.sign(claim)]
+                case Evidence.PROVENANCE:
+                    return [self._prove(claim, order)]
+                case Evidence.CYCLONEDX | Evidence.SPDX:
+                    attesting = self.attesting(claim.repository) if trust.signs else None
+                    return sboms.describe(evidence, claim, attesting)
+
+        return Witness(self._wanted(), trust.signs, trust.verification is Enforcement.MANDATORY, make)
+
+    def sign(self, claim: Claimed) -> Fact:
+        """The signature of a claimed digest."""
+        from immutag.usecases.sign import sign
+
+        entries = self._ledger.stream(Stream.release(claim.repository, claim.sha))
+        claimed_at = next(each.time for each in entries if isinstance(each.fact, Claimed))
+        by = self.attesting(claim.repository)
+        return sign(claim, claimed_at, legacy=self._settings.trust.legacy, by=by)
+
+    def _prove(self, claim: Claimed, order: Order) -> Fact:
+        from immutag.core.provenance import Run
+        from immutag.usecases.prove_origin import prove_origin
+
+        return prove_origin(
+            claim,
+            self._ledger.stream(order.stream),
+            recipe=self._recipe(),
+            bases=(),
+            run=Run(self.builder_id, actor(self._environ)),
+            by=self.attesting(claim.repository),
+        )
+
+    @cached_property
+    def builder_id(self) -> str:
+        """Where this runs, as provenance and summaries name it."""
+        return builder_id(self._environ, self._settings.provenance.builder_id)
+
+    def _recipe(self) -> "Recipe":
+        from immutag.core.provenance import Recipe
+
+        build = self._settings.build
+        return Recipe(
+            context=os.fspath(build.context),
+            dockerfile=os.fspath(build.file),
+            args=build.args,
+            platforms=tuple(map(str, build.platforms)),
+            builder_args=build.builder_args,
+        )
+
+    def _wanted(self) -> frozenset[Evidence]:
+        settings, wanted = self._settings, set[Evidence]()
+        if settings.trust.signs:
+            wanted.add(Evidence.SIGNATURE)
+            if settings.provenance.enabled:
+                wanted.add(Evidence.PROVENANCE)
+        if settings.sbom.enabled:
+            wanted |= {_SBOMS[name] for name in settings.sbom.formats}
+        return frozenset(wanted)
+
+
+class _Sboms:
+    """The SBOMs of one release: made once, in all formats, for whichever is attached first."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        order: Order,
+        commit: Commit,
+        *,
+        layout: "Callable[[], Layout | None]",
+        registry: "Callable[[Repository], Registry]",
+        report: Report,
+    ) -> None:
+        self._settings = settings
+        self._order = order
+        self._commit = commit
+        self._layout = layout
+        self._registry = registry
+        self._report = report
+        self._made: Mapping[Evidence, Document] | None = None
+
+    def describe(self, evidence: Evidence, claim: Claimed, attesting: "Attesting | None") -> Sequence[Fact]:
+        from immutag.usecases.describe import describe
+
+        to = Link(
+            claim.sha, ImageRef(claim.repository, claim.digest), self._order.source, self._commit.time_s
+        )
+        return describe(
+            evidence,
+            claim,
+            to=to,
+            documents=lambda: self._documents(claim, to),
+            registry=self._registry(claim.repository),
+            artifacts=self._settings.root / ".immutag" / "artifacts",
+            attesting=attesting,
+        )
+
+    def _documents(self, claim: Claimed, of: Link) -> Mapping[Evidence, Document]:
+        from immutag.trust.sbom import Scanner
+        from immutag.usecases.scan import scan
+
+        sbom = self._settings.sbom
+        if self._made is None:
+            self._made = scan(
+                claim,
+                [_SBOMS[name] for name in sbom.formats],
+                of=of,
+                scanner=Scanner(sbom.command, sbom.timeout_s, self._settings.root),
+                layout=self._layout(),
+                registry=self._registry(claim.repository),
+                report=self._report,
+            )
+        return self._made
