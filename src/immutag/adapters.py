@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from immutag.git.commit import GitRepository
     from immutag.oci.http import Http
     from immutag.oci.registry import Registry
+    from immutag.trust.root import RootOfTrust
+    from immutag.trust.rule import TrustRule
+    from immutag.trust.verify import Verifier
 
 
 class Adapters:
@@ -31,6 +34,7 @@ class Adapters:
         self._environ = environ
         self._https: dict[Path | None, Http] = {}
         self._registries: dict[Repository, Registry] = {}
+        self._verifiers: dict[Repository, Verifier] = {}
 
     def close(self) -> None:
         for http in self._https.values():
@@ -71,9 +75,43 @@ class Adapters:
 
     def verify(self, repository: Repository, digest: Digest) -> "Verification":
         """Who vouches for the digest. Raises SoftVerifyToolError when that cannot be determined."""
-        from immutag.trust import verify
+        return self.verifier(repository).verify(digest)
 
-        return verify(self.registry(repository), digest)
+    def verifier(self, repository: Repository) -> "Verifier":
+        """Who verifies the repository's images, by the configuration's rule."""
+        from immutag.oci.objects import Objects
+        from immutag.trust.verify import Verifier
+
+        if repository not in self._verifiers:
+            separate = self._settings.trust.signature_repository
+            self._verifiers[repository] = Verifier(
+                self.registry(repository),
+                self.trust_rule,
+                root=self.root_of_trust,
+                signatures=self.registry(separate) if separate else None,
+                objects=Objects.of_user(self._environ),
+            )
+        return self._verifiers[repository]
+
+    @cached_property
+    def trust_rule(self) -> "TrustRule":
+        """Whose signatures count. Raises ConfigInvalid for a key that cannot be used."""
+        from immutag.trust.rule import rule_of
+
+        trust = self._settings.trust
+        return rule_of(
+            public_keys=trust.public_keys,
+            identities=trust.identities,
+            transparency_log=trust.transparency_log,
+            trusted_root=trust.trusted_root,
+        )
+
+    @cached_property
+    def root_of_trust(self) -> "RootOfTrust":
+        """The Sigstore that the configuration trusts, read when something needs it."""
+        from immutag.trust.root import RootOfTrust
+
+        return RootOfTrust(self._settings.trust.trusted_root, self._environ)
 
     def environment(self, name: EnvironmentName) -> Environment:
         """Raises ConfigInvalid for one that the configuration does not name."""

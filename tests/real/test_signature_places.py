@@ -20,6 +20,7 @@ from immutag.oci.layout import Layout
 from immutag.oci.registry import Registry
 from immutag.oci.session import Limits
 from immutag.trust import verify
+from immutag.trust.rule import TrustRule
 from tests.parts import registries
 from tests.parts.images import add_image, add_index, descriptor, finish
 from tests.parts.peers import Crane, Peer
@@ -48,7 +49,7 @@ class Signed:
         return digest
 
     def look(self) -> tuple[SignatureReason, dict[str, str]]:
-        found = verify(self.registry, self.subject)
+        found = verify(self.registry, self.subject, TrustRule())
         assert isinstance(found, Unverified)
         assert found.subject == self.subject
         return found.reason, {place.name: place.answer for place in found.places}
@@ -89,7 +90,7 @@ def test_nothing_anywhere_is_missing(signed: Signed) -> None:
 def test_a_bundle_attached_by_another_tool_is_found_and_not_believed(signed: Signed) -> None:
     bundle = signed.attach(BUNDLE)
     reason, places = signed.look()
-    assert reason is SignatureReason.KEY_NOT_FOUND
+    assert reason is SignatureReason.INVALID  # what lies there is no signature at all
     answered = [name for name, answer in places.items() if answer == f"bundle {bundle}"]
     assert answered in (["referrers API"], ["fallback tag"])
 
@@ -102,7 +103,7 @@ def test_a_signature_in_the_old_place_is_found(signed: Signed) -> None:
         f"{signed.folder / 'payload'}:application/vnd.dev.cosign.simplesigning.v1+json",
     )  # fmt: skip
     reason, places = signed.look()
-    assert reason is SignatureReason.KEY_NOT_FOUND
+    assert reason is SignatureReason.INVALID  # what lies there is no signature at all
     assert places["cosign tag"] == f"legacy signature {signed.crane.digest(tag)}"
 
 
@@ -126,7 +127,7 @@ def test_a_fallback_tag_counts_where_there_is_an_api_with_nothing(
     copy(layout, signed.registry, listing)
     crane("tag", f"{other}@{listing.digest}", f"sha256-{signed.subject.hex}")
     reason, places = signed.look()
-    assert reason is SignatureReason.KEY_NOT_FOUND
+    assert reason is SignatureReason.INVALID  # what lies there is no signature at all
     assert places["fallback tag"] == f"bundle {signature['digest']}"
 
 
@@ -183,12 +184,12 @@ def test_one_place_that_cannot_be_asked_is_no_verdict(http_client: Http, place: 
     with answering({place: status}) as repository:
         registry = Registry(repository, http=http_client, limits=Limits(tries=1))
         with pytest.raises(SoftVerifyToolError):
-            verify(registry, SUBJECT)
+            verify(registry, SUBJECT, TrustRule())
 
 
 def test_three_clear_answers_are_a_verdict(http_client: Http) -> None:
     with answering({}) as repository:
-        found = verify(Registry(repository, http=http_client, limits=Limits(tries=1)), SUBJECT)
+        found = verify(Registry(repository, http=http_client, limits=Limits(tries=1)), SUBJECT, TrustRule())
     assert isinstance(found, Unverified)
     assert found.reason is SignatureReason.MISSING
 
@@ -196,11 +197,11 @@ def test_three_clear_answers_are_a_verdict(http_client: Http) -> None:
 def test_a_registry_that_is_away_is_no_verdict(http_client: Http) -> None:
     repository = Repository(f"127.0.0.1:{free_port()}", "api")
     with pytest.raises(SoftVerifyToolError):
-        verify(Registry(repository, http=http_client, limits=Limits(tries=1)), SUBJECT)
+        verify(Registry(repository, http=http_client, limits=Limits(tries=1)), SUBJECT, TrustRule())
 
 
 def test_a_registry_that_wants_credentials_is_no_verdict(
     registry_auth: registries.Registry, http_client: Http
 ) -> None:
     with pytest.raises(SoftVerifyToolError):
-        verify(Registry(registry_auth.repository(), http=http_client), SUBJECT)
+        verify(Registry(registry_auth.repository(), http=http_client), SUBJECT, TrustRule())

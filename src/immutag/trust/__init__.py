@@ -7,7 +7,9 @@ from immutag.core.values import Digest
 
 if TYPE_CHECKING:
     from immutag.core.verification import Verification
+    from immutag.oci.objects import Objects
     from immutag.oci.registry import Registry
+    from immutag.trust.rule import TrustRule
 
 
 class Signer(Protocol):
@@ -31,16 +33,22 @@ class Signer(Protocol):
         ...
 
 
-def verify(registry: "Registry", subject: Digest) -> "Verification":
-    """Who vouches for the digest, as a finding: `missing` only when every place has answered.
+def verify(
+    registry: "Registry",
+    subject: Digest,
+    rule: "TrustRule",
+    *,
+    signatures: "Registry | None" = None,
+    objects: "Objects | None" = None,
+) -> "Verification":
+    """Who vouches for the digest by this rule, as a finding: `missing` only when every place has answered.
 
-    No key and no identity is trusted yet, so a signature that is there is `key_not_found`: nothing is ever
-    verified by default. Raises SoftVerifyToolError when the state cannot be determined.
+    An empty rule trusts nobody. Raises SoftVerifyToolError when the state cannot be determined.
     """
-    from immutag.core.facts import SignatureReason
-    from immutag.core.verification import Unverified
-    from immutag.trust.places import look
+    import os
 
-    found = look(registry, subject)
-    reason = SignatureReason.KEY_NOT_FOUND if found.candidates else SignatureReason.MISSING
-    return Unverified(subject, reason, found.places)
+    from immutag.trust.root import RootOfTrust
+    from immutag.trust.verify import Verifier
+
+    root = RootOfTrust(rule.trusted_root, os.environ)
+    return Verifier(registry, rule, root=root, signatures=signatures, objects=objects).verify(subject)
