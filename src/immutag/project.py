@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from immutag.core.packages import Difference
     from immutag.git.commit import Commit, GitRepository
     from immutag.policies import Policies
-    from immutag.policies import Policies
     from immutag.usecases.deployer import Deployer, Ended
     from immutag.usecases.release import Order
     from immutag.usecases.sbom import Sbom, Sboms
@@ -362,13 +361,6 @@ class Project:
     def sbom_difference(self, old: str, new: str) -> "Difference":
         """The packages that the second named release has instead of the first one's. Raises MissingTag."""
         return self._sboms.difference(self._named(old), self._named(new))
-
-    @property
-    def policies(self) -> "Policies":
-        """The trust rule: how far from mandatory, what it would have refused, and as others are told it."""
-        from immutag.policies import Policies
-
-        return Policies(self.settings, self._adapters, self.ledger)
 
     @property
     def policies(self) -> "Policies":

@@ -15,7 +15,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "adopt": ("adopt", "take SHA tags that other tools wrote into the ledger"),
     "policy": ("policy", "how far from mandatory verification, what it would refuse, the rule for others"),
     "sbom": ("sbom", "what is in a release, and what another one has instead"),
-    "policy": ("policy", "how far from mandatory verification, what it would refuse, the rule for others"),
     "ledger": ("ledger", "verify, export, or print the head of the ledger"),
     "metrics": ("metrics", "print the metrics, folded from the ledger"),
     "config": ("config", "show the configuration and where each value comes from"),
