@@ -39,6 +39,10 @@ class KeySigner:
         """What its signatures verify under."""
         return self._key.public
 
+    def sign(self, payload: bytes) -> bytes:
+        """A bare signature, as checkpoints have it: this is a `Key` too."""
+        return self._key.sign(payload)
+
     def bundle(self, statement: bytes) -> bytes:
         """A bundle with the statement. No log and no timestamp: a key needs neither to be verified."""
         signature = Signature("", self._key.sign(pae(PAYLOAD_TYPE, statement)))
