@@ -344,15 +344,14 @@ class Project:
             for text in texts
         ]
 
-    def verify(self, texts: Sequence[str]) -> list[Document]:
+    def verify(self, texts: Sequence[str], explain: bool = False) -> list[Document]:
         """Who vouches for each named image; a release, or any `repository@digest`."""
-        from immutag.core.views import verification_document
+        from immutag.verifications import Verifications
 
-        images = [ImageRef.parse(text) if "@" in text else self._image(self._named(text)) for text in texts]
-        return [
-            verification_document(image, self._adapters.verify(image.repository, image.digest))
-            for image in images
-        ]
+        def image(text: str) -> ImageRef:
+            return ImageRef.parse(text) if "@" in text else self._image(self._named(text))
+
+        return Verifications(self._adapters, self.policies.rule).verify(texts, image, explain=explain)
 
     def sbom(self, text: str, wanted: "Evidence | None") -> "Sbom":
         """The named release's SBOM, read back: in this format, or the newest. Raises MissingTag."""

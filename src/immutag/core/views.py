@@ -86,7 +86,7 @@ def brought_up(entries: Sequence[Entry]) -> Iterator[BroughtUp]:
 
 
 def verification_document(image: ImageRef, found: Verification) -> Document:
-    """`verify`: the finding, and what each place answered."""
+    """`verify`: the finding, what each place answered, and which check refused what was found there."""
     status, reason, signer = signature_of(found)
     return {
         "image": str(image),
@@ -94,4 +94,14 @@ def verification_document(image: ImageRef, found: Verification) -> Document:
         "signature_reason": reason.value,
         "signer": signer,
         "places": [{"place": place.name, "answer": place.answer} for place in found.places],
+        "candidates": [
+            {
+                "place": each.place,
+                "digest": str(each.digest),
+                "kind": each.kind,
+                "refused_by": each.refused_by,
+                "why": each.why,
+            }
+            for each in found.candidates
+        ],
     }
