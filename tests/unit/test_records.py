@@ -26,7 +26,9 @@ from immutag.core.facts import (
     Built,
     Claimed,
     Deploying,
+    Described,
     Entry,
+    Evidence,
     Fact,
     Failed,
     Healthy,
@@ -177,6 +179,13 @@ def test_a_release_says_what_its_facts_say() -> None:
         "digest_verification": "ok",
         "sbom_ref": None,
     }
+
+
+def test_a_release_names_its_newest_sbom_by_where_it_lies() -> None:
+    older = Described(ONE, REPOSITORY, D1, Evidence.CYCLONEDX, D2, Digest("sha256:" + "3" * 64))
+    newest = Described(ONE, REPOSITORY, D1, Evidence.SPDX, D2, Digest("sha256:" + "4" * 64))
+    of_another = Described(ONE, REPOSITORY, D2, Evidence.SPDX, D2, Digest("sha256:" + "5" * 64))
+    assert build([*RELEASED, older, newest, of_another])["sbom_ref"] == f"ghcr.io/o/api@{newest.manifest}"
 
 
 @pytest.mark.parametrize(

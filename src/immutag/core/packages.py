@@ -20,6 +20,9 @@ class Package:
         name, at, _ = before.rpartition("@")
         return (name if at and not name.endswith("/") else before) or self.name
 
+    def as_document(self) -> dict[str, str]:
+        return {"name": self.name, "version": self.version, "purl": self.purl}
+
 
 @frozen(order=True)
 class Changed:
@@ -38,6 +41,25 @@ class Difference:
     added: tuple[Package, ...]
     removed: tuple[Package, ...]
     changed: tuple[Changed, ...]
+
+    def as_document(self) -> dict[str, object]:
+        """What `sbom diff --json` prints."""
+        changed = [
+            {"name": each.name, "old": each.old, "new": each.new, "purl": each.purl} for each in self.changed
+        ]
+        return {
+            "added": [each.as_document() for each in self.added],
+            "removed": [each.as_document() for each in self.removed],
+            "changed": changed,
+        }
+
+    def as_preview(self) -> dict[str, object]:
+        """What a rollback's preview says of it, in words."""
+        return {
+            "packages_changed": [f"{each.name} {each.old} → {each.new}" for each in self.changed],
+            "packages_added": [f"{each.name} {each.version}" for each in self.added],
+            "packages_removed": [f"{each.name} {each.version}" for each in self.removed],
+        }
 
     def __str__(self) -> str:
         return f"{len(self.changed)} changed, {len(self.added)} added, {len(self.removed)} removed"

@@ -12,6 +12,7 @@ from immutag.core.facts import (
     Built,
     Claimed,
     Deploying,
+    Described,
     Entry,
     Fact,
     Failed,
@@ -31,7 +32,7 @@ from immutag.core.values import Digest, GitSha, ImageRef, Repository, ShaTag
 
 Record = dict[str, object]
 Closing = Healthy | RolledBack | Restored | Failed
-_OfRelease = Requested | Built | Pushed | Claimed | SignatureChecked | Tagged | Stopped
+_OfRelease = Requested | Built | Pushed | Claimed | Described | SignatureChecked | Tagged | Stopped
 _WithDigest = TypeVar("_WithDigest", Built, Pushed, Claimed, SignatureChecked, Tagged)
 
 
@@ -52,6 +53,7 @@ def build_record(entries: Sequence[Entry], *, confirmed: bool = False) -> Record
     built = _newest(facts, Built, held)
     read_back = _newest(facts, Tagged, claimed) or _newest(facts, Pushed, claimed)
     checked = _newest(facts, SignatureChecked, claimed)
+    described = [fact for fact in facts if isinstance(fact, Described) and fact.digest == claimed]
     return {
         "phase": "build",
         "image_sha": str(facts[0].sha),
@@ -66,7 +68,7 @@ def build_record(entries: Sequence[Entry], *, confirmed: bool = False) -> Record
         "pre_push_digest": _text(mismatch.digest if mismatch and mismatch.digest else built and built.digest),
         "post_push_digest": _text(read_back and read_back.digest),
         "digest_verification": "mismatch" if mismatch else "ok" if read_back else None,
-        "sbom_ref": None,
+        "sbom_ref": _image(described[-1].repository, described[-1].manifest) if described else None,
     }
 
 

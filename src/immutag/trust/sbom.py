@@ -237,6 +237,6 @@ def _refuse(evidence: Evidence, expected: str, found: object) -> NoReturn:
     raise BuildFailure(
         f"the SBOM is no {NAMES[evidence]} document that is understood",
         expected=expected,
-        found=shown(found if isinstance(found, str) else repr(found)[:200]) or "nothing",
+        found=shown(found if isinstance(found, str) else repr(found)[:200]) if found else "nothing",
         remedy="correct [sbom] command: IMMUTAG_SBOM_FORMAT tells it which format is wanted",
     )

@@ -6,7 +6,7 @@ from immutag.core.errors import DigestMismatch, ImmutagError, MissingTag
 from immutag.core.facts import Described, Evidence, Stream
 from immutag.core.frozen import frozen
 from immutag.core.linkage import Document
-from immutag.core.packages import Difference, Package, difference
+from immutag.core.packages import Difference, difference
 from immutag.core.policy import Repositories
 from immutag.core.release import fold
 from immutag.core.sbom import NAMES, packages, unlinked
@@ -20,13 +20,12 @@ from immutag.trust.sbom import LIMIT_BYTES, read_document
 
 @frozen()
 class Sbom:
-    """A document that was read back: `content` are its bytes, `image` is what it describes."""
+    """A document that was read back, and the image that it describes."""
 
     sha: GitSha
     image: ImageRef
     evidence: Evidence
     document: Document
-    content: bytes
 
     def as_document(self) -> dict[str, object]:
         """What `sbom show --json` prints."""
@@ -34,91 +33,61 @@ class Sbom:
             "image_sha": str(self.sha),
             "image": str(self.image),
             "format": NAMES[self.evidence],
-            "packages": [_package(each) for each in packages(self.document)],
+            "packages": [each.as_document() for each in packages(self.document)],
         }
 
 
-def read(sha: GitSha, wanted: Evidence | None, *, found: Sequence[Described], registry: Registry) -> Sbom:
-    """The newest of what is recorded, in the wanted format, or in any.
+@frozen()
+class Sboms:
+    """The SBOMs of this service's releases: found in the ledger, read from the registry."""
 
-    Raises MissingTag if there is none, or the registry lost it; DigestMismatch for one of another release.
-    """
-    described = next((each for each in reversed(found) if wanted in (None, each.evidence)), None)
-    if described is None:
-        raise _missing(sha, wanted)
-    content = _content(described, registry)
-    document = read_document(content, described.evidence)
-    if wrong := unlinked(document, sha, described.digest):
-        raise DigestMismatch(
-            "the SBOM is not linked to this release",
-            expected=f"an SBOM of {sha} and {described.digest}",
-            found="; ".join(wrong),
-            remedy=f"oras discover {described.repository}@{described.digest}, and find out who attached it",
-        )
-    image = ImageRef(described.repository, described.digest)
-    return Sbom(sha, image, described.evidence, document, content)
+    repositories: Repositories
+    ledger: Ledger
+    registry: Callable[[Repository], Registry]
 
+    def read(self, sha: GitSha, wanted: Evidence | None) -> Sbom:
+        """The newest one in the wanted format, or in any.
 
-def recorded(sha: GitSha, *, repositories: Repositories, ledger: Ledger) -> list[Described]:
-    """The SBOMs of the canonical release's claimed digest, or else of the staging one's, oldest first."""
-    for repository in (repositories.canonical, repositories.staging):
-        entries = ledger.stream(Stream.release(repository, sha))
-        claim = fold(ShaTag(repository, sha), entries).claim
-        if claim:
-            facts = [entry.fact for entry in entries if isinstance(entry.fact, Described)]
-            return [each for each in facts if each.digest == claim.digest]
-    return []
+        Raises MissingTag if there is none or the registry lost it, DigestMismatch for one of another release.
+        """
+        return self._read(sha, wanted, self._recorded(sha))
 
+    def difference(self, old: GitSha, new: GitSha) -> Difference:
+        """What the new release has instead, by SBOMs of one format where both have it. Raises as `read`."""
+        was, now = self._recorded(old), self._recorded(new)
+        shared = {each.evidence for each in was} & {each.evidence for each in now}
+        wanted = next((each for each in NAMES if each in shared), None)
+        before, after = self._read(old, wanted, was), self._read(new, wanted, now)
+        return difference(packages(before.document), packages(after.document))
 
-def changes(
-    old: GitSha,
-    new: GitSha,
-    *,
-    recorded: Callable[[GitSha], Sequence[Described]],
-    registry: Callable[[Repository], Registry],
-) -> Difference:
-    """What another release has instead, by SBOMs of one format where both have it. Raises as `read`."""
-    facts = {sha: recorded(sha) for sha in (old, new)}
-    shared = {each.evidence for each in facts[old]} & {each.evidence for each in facts[new]}
-    wanted = next((each for each in NAMES if each in shared), None)
-    was, now = (
-        read(sha, wanted, found=facts[sha], registry=registry(facts[sha][-1].repository))
-        if facts[sha]
-        else None
-        for sha in (old, new)
-    )
-    if was is None or now is None:
-        raise _missing(old if was is None else new, None)
-    return difference(packages(was.document), packages(now.document))
+    def preview(self, old: GitSha | None, new: GitSha) -> dict[str, object]:
+        """The same in a rollback's preview, which nothing that goes wrong here may stop: nothing is said of
+        what is not known."""
+        try:
+            return self.difference(old, new).as_preview() if old else {}
+        except ImmutagError:
+            return {}
 
+    def _recorded(self, sha: GitSha) -> list[Described]:
+        """Those of the canonical release's claimed digest, or else of the staging one's, oldest first."""
+        for repository in (self.repositories.canonical, self.repositories.staging):
+            entries = self.ledger.stream(Stream.release(repository, sha))
+            claim = fold(ShaTag(repository, sha), entries).claim
+            if claim:
+                facts = [entry.fact for entry in entries if isinstance(entry.fact, Described)]
+                return [each for each in facts if each.digest == claim.digest]
+        return []
 
-def changes_if_known(
-    old: GitSha,
-    new: GitSha,
-    *,
-    recorded: Callable[[GitSha], Sequence[Described]],
-    registry: Callable[[Repository], Registry],
-) -> Difference | None:
-    """The same for a preview, which nothing that goes wrong here may stop."""
-    try:
-        return changes(old, new, recorded=recorded, registry=registry)
-    except ImmutagError:
-        return None
-
-
-def difference_document(found: Difference) -> dict[str, object]:
-    """What `sbom diff --json` prints."""
-    return {
-        "added": [_package(each) for each in found.added],
-        "removed": [_package(each) for each in found.removed],
-        "changed": [
-            {"name": each.name, "old": each.old, "new": each.new, "purl": each.purl} for each in found.changed
-        ],
-    }
-
-
-def _package(package: Package) -> dict[str, str]:
-    return {"name": package.name, "version": package.version, "purl": package.purl}
+    def _read(self, sha: GitSha, wanted: Evidence | None, recorded: Sequence[Described]) -> Sbom:
+        described = next((each for each in reversed(recorded) if wanted in (None, each.evidence)), None)
+        if described is None:
+            raise _missing(sha, wanted)
+        content = _content(described, self.registry(described.repository))
+        document = read_document(content, described.evidence)
+        if wrong := unlinked(document, sha, described.digest):
+            raise _not_linked(described, wrong)
+        image = ImageRef(described.repository, described.digest)
+        return Sbom(sha, image, described.evidence, document)
 
 
 def _content(described: Described, registry: Registry) -> bytes:
@@ -145,6 +114,15 @@ def _missing(sha: GitSha, wanted: Evidence | None) -> MissingTag:
         expected=f"one in the ledger{f', as {NAMES[wanted]}' if wanted else ''}",
         found="none",
         remedy=f"set [sbom] enabled = true, then immutag release --sha {sha}",
+    )
+
+
+def _not_linked(described: Described, wrong: Sequence[str]) -> DigestMismatch:
+    return DigestMismatch(
+        "the SBOM is not linked to this release",
+        expected=f"an SBOM of {described.sha} and {described.digest}",
+        found="; ".join(wrong),
+        remedy=f"oras discover {described.repository}@{described.digest}, and find out who attached it",
     )
 
 
