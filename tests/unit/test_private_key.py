@@ -43,6 +43,12 @@ def test_a_plain_key_needs_no_password(kind: str) -> None:
     assert key.public.verify(key.sign(b"x"), b"x")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_thing_signed_twice_has_one_signature(kind: str) -> None:
+    key = parse_private_key(private_pem(a_key(kind)), password=never)
+    assert key.sign(b"x") == key.sign(b"x") != key.sign(b"y")
+
+
 @pytest.mark.parametrize(
     "content",
     [
