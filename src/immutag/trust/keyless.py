@@ -16,7 +16,7 @@ from immutag.core.frozen import frozen
 from immutag.core.values import shown
 from immutag.trust.asked import asked
 from immutag.trust.bundle import parse_bundle
-from immutag.trust.certificate import identity_of
+from immutag.trust.certificate import Identity, identity_of
 from immutag.trust.identity_token import identity_token
 
 if TYPE_CHECKING:
@@ -67,9 +67,14 @@ class KeylessSigner:
 
     @property
     def name(self) -> str:
+        return str(self.identity)
+
+    @property
+    def identity(self) -> Identity:
+        """Whom the certificate names."""
         from cryptography.hazmat.primitives.serialization import Encoding
 
-        return str(identity_of(self._key()[1].public_bytes(Encoding.DER)))
+        return identity_of(self._key()[1].public_bytes(Encoding.DER))
 
     def bundle(self, statement: bytes) -> bytes:
         """A bundle with the statement, its log entry and its timestamp: about a second, most of it waiting
