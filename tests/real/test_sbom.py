@@ -1,10 +1,12 @@
 """SBOMs by the real syft, held to the published schemas, and found by other tools."""
 
+import base64
 import hashlib
 import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema
 import pytest
@@ -36,6 +38,7 @@ from tests.parts.keys import a_key, private_pem, public_pem
 from tests.parts.packaged import packaged, packaged_for_two
 from tests.parts.peers import Crane, Peer
 from tests.parts.programs import peer
+from tests.parts.site import Site
 
 pytestmark = pytest.mark.slow
 FORMATS = (Evidence.CYCLONEDX, Evidence.SPDX)
@@ -286,8 +289,6 @@ def test_cosign_verifies_the_signed_statement_and_reads_the_same_document(
 
 
 def _payload(envelope: dict[str, str]) -> bytes:
-    import base64
-
     return base64.b64decode(envelope["payload"])
 
 
@@ -399,3 +400,69 @@ def _append(ledger: SqliteLedger, place: Place, sha: GitSha, *facts: Any) -> Non
     stream = Stream.release(place.registry.repository, sha)
     for fact in facts:
         ledger.append(stream, fact, after=len(ledger.stream(stream)))
+
+
+# --- by the command line
+
+_ENABLED = '\n[sbom]\nenabled = true\nformats = ["cyclonedx", "spdx"]\n'
+_INSTALLED = "P:musl\nV:{}\nA:x86_64\nL:MIT\no:musl\nm:N\n\n"
+
+
+def enable(site: Site) -> GitSha:
+    """A commit after which the service's releases have SBOMs, and musl 1.2.4."""
+    config, dockerfile = ((site.folder / name).read_text() for name in ("immutag.toml", "Dockerfile"))
+    files = {
+        "immutag.toml": config + _ENABLED,
+        "Dockerfile": f"{dockerfile}COPY installed /lib/apk/db/installed\n",
+        "installed": _INSTALLED.format("1.2.4"),
+    }
+    return site.commit("describe what is in it", files)
+
+
+def test_a_release_is_described_and_compared_and_a_rollback_says_what_it_changes(site: Site) -> None:
+    older = enable(site)
+    reference = site.json("release")["sbom_ref"]
+    assert reference.startswith(f"{site.repository}@sha256:")
+    shown = site.json("sbom", "show", str(older)[:8])
+    assert ("musl", "1.2.4") in {(each["name"], each["version"]) for each in shown["packages"]}
+    for name in ("cyclonedx", "spdx"):
+        document = site.json("sbom", "show", older, "--format", name)
+        assert unlinked(document, older, Digest(shown["image"].partition("@")[2])) == ()
+    assert site.json("release")["sbom_ref"] == reference
+    newer = site.commit("a newer musl", {"installed": _INSTALLED.format("1.2.5")})
+    site.json("release")
+    assert "1 changed, 0 added, 0 removed" in site.run("sbom", "diff", older, str(newer)[:8]).stdout
+    (changed,) = site.json("sbom", "diff", older, newer)["changed"]
+    assert (changed["name"], changed["old"], changed["new"]) == ("musl", "1.2.4", "1.2.5")
+    for sha in (older, newer):
+        site.json("deploy", "--environment", "staging", "--sha", sha)
+    preview = site.json("rollback", "--environment", "staging", "--sha", older, "--dry-run")
+    assert preview["packages_changed"] == ["musl 1.2.5 → 1.2.4"]
+    assert site.json("sbom", "diff", "staging~1", "staging")["changed"] == [changed]
+
+
+def test_a_release_without_an_sbom_says_so_and_can_still_be_gone_back_to(site: Site) -> None:
+    bare = site.sha
+    assert site.json("release")["sbom_ref"] is None
+    assert site.error("sbom", "show", bare)["code"] == "MISSING_TAG"
+    described_one = enable(site)
+    site.json("release")
+    assert site.error("sbom", "diff", bare, described_one)["message"] == f"{bare} has no SBOM"
+    for sha in (bare, described_one):
+        site.json("deploy", "--environment", "staging", "--sha", sha)
+    assert "packages_changed" not in site.json(
+        "rollback", "--environment", "staging", "--sha", bare, "--dry-run"
+    )
+    assert site.json("rollback", "--environment", "staging", "--sha", bare)["outcome"] == "ok"
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_that_is_killed_around_its_fact_attaches_no_second_sbom(
+    when: Literal["before", "after"], site: Site, oras: Peer
+) -> None:
+    enable(site)
+    assert site.run_killed("release", when=when, fact="described").returncode == -signal.SIGKILL
+    digest = site.json("release")["image_digest"]
+    said = json.loads(oras("discover", "--plain-http", "--format", "json", f"{site.repository}@{digest}"))
+    kinds = [each["artifactType"] for each in said.get("referrers") or said.get("manifests")]
+    assert sorted(kinds) == sorted(MEDIA_TYPES.values())
