@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.parts.engines",
     "tests.parts.pushgateway",
     "tests.parts.site",
+    "tests.parts.signing",
     "tests.parts.services",
     "tests.parts.targets",
     "tests.parts.sigstore",
@@ -32,8 +33,9 @@ _KEPT = ("GIT_SSL_CAINFO",)
 
 
 @pytest.fixture(autouse=True)
-def no_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A test says itself that it runs in CI, with credentials, or with an engine elsewhere."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in list(os.environ):
         if name not in _KEPT and (name in _NAMES or name.startswith(_OURS)):
             monkeypatch.delenv(name)

@@ -20,6 +20,7 @@ from immutag.settings import Settings, load
 from immutag.witnesses import Witnesses
 
 if TYPE_CHECKING:
+    from immutag.anchors import Anchors
     from immutag.build.workspace import BuiltLayout, Workspace
     from immutag.core.facts import Evidence
     from immutag.core.packages import Difference
@@ -63,7 +64,12 @@ class Project:
         self._environ = environ
         self._report = report
         self.witnesses = Witnesses(
-            settings, environ, registry=self._adapters.registry, ledger=self.ledger, report=report
+            settings,
+            environ,
+            registry=self._adapters.registry,
+            root=lambda: self._adapters.root_of_trust,
+            ledger=self.ledger,
+            report=report,
         )
 
     @classmethod
@@ -360,6 +366,15 @@ class Project:
     def sbom_difference(self, old: str, new: str) -> "Difference":
         """The packages that the second named release has instead of the first one's. Raises MissingTag."""
         return self._sboms.difference(self._named(old), self._named(new))
+
+    @property
+    def anchors(self) -> "Anchors":
+        """The ledger's head outside: left there, held against the ledger, and proofs under it."""
+        from immutag.anchors import Anchors
+
+        return Anchors(
+            self.settings, self._adapters, self.ledger, signer=self.witnesses.signer, report=self._report
+        )
 
     @property
     def policies(self) -> "Policies":

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from immutag.oci.layout import Layout
     from immutag.oci.registry import Registry
     from immutag.trust import Signer
+    from immutag.trust.root import RootOfTrust
     from immutag.usecases.attest import Attesting
 
 _SBOMS = {"cyclonedx": Evidence.CYCLONEDX, "spdx": Evidence.SPDX}
@@ -42,12 +43,14 @@ class Witnesses:
         environ: Mapping[str, str],
         *,
         registry: "Callable[[Repository], Registry]",
+        root: "Callable[[], RootOfTrust]",
         ledger: Ledger,
         report: Report,
     ) -> None:
         self._settings = settings
         self._environ = environ
         self._registry = registry
+        self._root = root
         self._ledger = ledger
         self._report = report
         self._lock = threading.Lock()
@@ -90,15 +93,14 @@ class Witnesses:
         from immutag.trust.places import Places
         from immutag.usecases.attest import Attesting
 
-        signer, trust = self.signer(), self._settings.trust
-        signatures = trust.signature_repository
+        signer, signatures = self.signer(), self._settings.trust.signature_repository
         separate = self._registry(signatures) if signatures else None
         images = self._registry(repository)
         return Attesting(
             signer=signer,
             registry=separate or images,
             places=Places(images, signatures=separate, objects=Objects.of_user(self._environ)),
-            is_ours=lambda bundle: is_by(signer, bundle, trusted_root=trust.trusted_root),
+            is_ours=lambda bundle: is_by(signer, bundle, authority=self._root().authorities),
         )
 
     def of(self, order: Order, commit: Commit, layout: "Callable[[], Layout | None]") -> Witness:
