@@ -79,19 +79,23 @@ class Adapters:
 
     def verifier(self, repository: Repository) -> "Verifier":
         """Who verifies the repository's images, by the configuration's rule."""
+        if repository not in self._verifiers:
+            self._verifiers[repository] = self.verifier_by(self.trust_rule, repository)
+        return self._verifiers[repository]
+
+    def verifier_by(self, rule: "TrustRule", repository: Repository) -> "Verifier":
+        """Who verifies them by another rule."""
         from immutag.oci.objects import Objects
         from immutag.trust.verify import Verifier
 
-        if repository not in self._verifiers:
-            separate = self._settings.trust.signature_repository
-            self._verifiers[repository] = Verifier(
-                self.registry(repository),
-                self.trust_rule,
-                root=self.root_of_trust,
-                signatures=self.registry(separate) if separate else None,
-                objects=Objects.of_user(self._environ),
-            )
-        return self._verifiers[repository]
+        separate = self._settings.trust.signature_repository
+        return Verifier(
+            self.registry(repository),
+            rule,
+            root=self.root_of_trust,
+            signatures=self.registry(separate) if separate else None,
+            objects=Objects.of_user(self._environ),
+        )
 
     @cached_property
     def trust_rule(self) -> "TrustRule":

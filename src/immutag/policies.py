@@ -2,10 +2,10 @@
 and the rule for others."""
 
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from immutag.core.errors import ConfigInvalid
 from immutag.core.facts import Stream
 from immutag.core.values import EnvironmentName, ImageRef
 from immutag.core.views import Document
@@ -90,14 +90,20 @@ class Policies:
     def _verifier(
         self, keys: Sequence[Path], identities: "Sequence[IdentityRule]"
     ) -> "Callable[[ImageRef], Verification]":
-        if keys or identities:
-            raise ConfigInvalid(
-                "another rule cannot be tried yet",
-                expected="the configuration's own rule",
-                found=", ".join([*map(str, keys), *map(str, identities)]),
-                remedy="immutag policy simulate without --key and --identity",
-            )
-        return lambda image: self._adapters.verify(image.repository, image.digest)
+        """The configuration's rule, or another; whichever, logs and roots are the configuration's."""
+        from immutag.trust.rule import rule_of
+
+        if not keys and not identities:
+            return lambda image: self._adapters.verify(image.repository, image.digest)
+        trust = self._settings.trust
+        rule = rule_of(
+            public_keys=keys,
+            identities=identities,
+            transparency_log=trust.transparency_log,
+            trusted_root=trust.trusted_root,
+        )
+        verifier = cache(partial(self._adapters.verifier_by, rule))
+        return lambda image: verifier(image.repository).verify(image.digest)
 
     def _named(self, environments: Sequence[EnvironmentName]) -> Sequence[EnvironmentName]:
         for name in environments:
