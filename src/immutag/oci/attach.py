@@ -15,12 +15,13 @@ from immutag.core.frozen import frozen
 from immutag.core.values import Digest
 from immutag.oci import IMAGE_INDEX, IMAGE_MANIFEST, INDEXES, MANIFEST_LIMIT_BYTES, Descriptor
 from immutag.oci.content import digest_of
+from immutag.oci.extend import extend
 from immutag.oci.fanout import map_each
 from immutag.oci.manifest import Index, load, parse
 from immutag.oci.referrers import api_pages
 from immutag.oci.refusal import pushing
 from immutag.oci.registry import Registry
-from immutag.oci.standard_tag import Held, StandardTag, add
+from immutag.oci.standard_tag import StandardTag, TagContent
 
 _WORKERS = 4
 _LISTED_TRIES = 5
@@ -103,7 +104,7 @@ def attach_all(registry: Registry, subject: Descriptor, artifacts: Sequence[Arti
                 str(content.digest): _entry(content, artifact)
                 for content, artifact in zip(contents, artifacts, strict=True)
             }
-            add(registry, StandardTag(subject.digest), lambda held: _with(held, subject.digest, entries))
+            extend(registry, StandardTag(subject.digest), lambda held: _with(held, subject.digest, entries))
     return contents
 
 
@@ -156,7 +157,7 @@ def _entry(content: Descriptor, artifact: Artifact) -> dict[str, Any]:
 
 
 def _with(
-    held: Held | None, subject: Digest, entries: Mapping[str, dict[str, Any]]
+    held: TagContent | None, subject: Digest, entries: Mapping[str, dict[str, Any]]
 ) -> tuple[Descriptor, bytes] | None:
     """The fallback's index with these entries too; whatever else stands there stays as it is."""
     document: dict[str, Any] = {"schemaVersion": 2, "mediaType": IMAGE_INDEX, "manifests": []}
@@ -170,7 +171,7 @@ def _with(
     missing = [entry for digest, entry in entries.items() if digest not in there]
     if not missing:
         return None
-    document["manifests"] = [*(document["manifests"] or ()), *missing]
+    document["manifests"] = [*(document.get("manifests") or ()), *missing]
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     if len(text) > MANIFEST_LIMIT_BYTES:
         raise _list_is_full(len(text))
@@ -187,7 +188,7 @@ def _not_listed(unlisted: set[Digest]) -> PushFailure:
     )
 
 
-def _no_list(held: Held) -> PushFailure:
+def _no_list(held: TagContent) -> PushFailure:
     return PushFailure(
         "the tag for an image's referrers holds something else",
         expected="an index of referrers",

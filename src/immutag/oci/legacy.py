@@ -10,10 +10,11 @@ from immutag.core.values import Digest
 from immutag.oci import IMAGE_MANIFEST, MANIFEST_LIMIT_BYTES, MANIFESTS, Descriptor
 from immutag.oci.attach import Layer, encoded, push_blobs
 from immutag.oci.content import digest_of
+from immutag.oci.extend import extend
 from immutag.oci.manifest import Manifest, load, parse
 from immutag.oci.refusal import pushing
 from immutag.oci.registry import Registry
-from immutag.oci.standard_tag import Held, StandardTag, Suffix, add
+from immutag.oci.standard_tag import StandardTag, Suffix, TagContent
 
 SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
 DSSE_ENVELOPE = "application/vnd.dsse.envelope.v1+json"
@@ -31,7 +32,7 @@ def add_layer(registry: Registry, subject: Digest, suffix: Suffix, layer: Layer)
     tag = StandardTag(subject, suffix)
     latest: list[Descriptor] = []
 
-    def merge(held: Held | None) -> tuple[Descriptor, bytes] | None:
+    def merge(held: TagContent | None) -> tuple[Descriptor, bytes] | None:
         here = held if held and held.content.digest != subject else None
         manifest = _manifest(here) if here else None
         if here and manifest and _holds(manifest, layer):
@@ -41,12 +42,12 @@ def add_layer(registry: Registry, subject: Digest, suffix: Suffix, layer: Layer)
 
     with pushing():
         push_blobs(registry, [layer])
-        add(registry, tag, merge)
+        extend(registry, tag, merge)
         registry.manifest(latest[0])
     return latest[0]
 
 
-def _manifest(held: Held) -> Manifest:
+def _manifest(held: TagContent) -> Manifest:
     found = parse(held.text, held.content.media_type, wrong=PushFailure)
     if held.content.media_type not in MANIFESTS or not isinstance(found, Manifest):
         raise PushFailure(
@@ -67,14 +68,14 @@ def _holds(manifest: Manifest, layer: Layer) -> bool:
 
 
 def _with(
-    registry: Registry, held: Held | None, manifest: Manifest | None, layer: Layer
+    registry: Registry, held: TagContent | None, manifest: Manifest | None, layer: Layer
 ) -> tuple[Descriptor, bytes]:
     """The manifest with one layer more, and a config that counts it as cosign's own do."""
     document: dict[str, Any] = {"schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "layers": []}
     if held and manifest:
         document = load(held.text, wrong=PushFailure)
         _refuse_too_many(manifest)
-    document["layers"] = [*(document["layers"] or ()), layer.encode()]
+    document["layers"] = [*(document.get("layers") or ()), layer.encode()]
     config = _config(registry, manifest, [each["digest"] for each in document["layers"]])
     push_blobs(registry, [config])
     document["config"] = encoded(config.descriptor)

@@ -20,13 +20,14 @@ from immutag.oci.http import Http, Response
 from immutag.oci.kind import media_type_of
 from immutag.oci.listing import document, pages
 from immutag.oci.network import host_of, is_loopback
-from immutag.oci.refusal import ERROR_LIMIT_BYTES, pushing, refusal
-from immutag.oci.session import LIMITS, Limits, Session
-from immutag.oci.standard_tag import Held, StandardTag, TagImmutable
+from immutag.oci.refusal import ERROR_LIMIT_BYTES, codes, pushing, refusal
+from immutag.oci.session import LIMITS, Limits, Session, Waits
+from immutag.oci.standard_tag import StandardTag, TagContent, immutable
 from immutag.oci.upload import Upload
 
 Found = Descriptor | None | ImmutagError
 _ACCEPT = {"Accept": ", ".join(sorted(MANIFESTS | INDEXES))}
+_BLOB_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
 _TAG_IS_THERE = frozenset({400, 403, 405, 409})  # how different registries refuse to write one again
 _WORKERS = 8
 SCRATCH_TAG = GitSha("0" * 40)
@@ -107,12 +108,12 @@ class Registry:
         self._last = content.digest, text
         return text
 
-    def standard_manifest(self, tag: StandardTag) -> Held | None:
+    def standard_manifest(self, tag: StandardTag) -> TagContent | None:
         """What lies behind one of the tags that standards put beside an image."""
         answer = self._manifest_answer(str(tag))
         if answer is None:
             return None
-        return Held(_described(answer), answer.body, answer.headers.get("ETag"))
+        return TagContent(_described(answer), answer.body, answer.headers.get("ETag"))
 
     def small_blob(self, content: Descriptor, *, limit_bytes: int) -> bytes:
         """A blob in one piece, checked. Raises MissingTag, DigestMismatch, NoAnswer (`TOO_LARGE`)."""
@@ -221,25 +222,25 @@ class Registry:
             raise self.refused(f"take the tag {tag}", answer)
 
     def put_standard_manifest(
-        self, tag: StandardTag, content: Descriptor, text: bytes, *, over: Held | None
+        self, tag: StandardTag, content: Descriptor, text: bytes, *, over: TagContent | None
     ) -> bool:
         """Write one of the standards' tags, in place of what was read there: no other tag is ever moved.
 
-        `False` if the registry says that something else lies there now. Raises TagImmutable.
+        `False` if the registry says that something else lies there now. It is tried once, since what was
+        read is soon old. Raises TagImmutable.
         """
-        condition = {"If-None-Match": "*"} if over is None else {"If-Match": over.etag} if over.etag else {}
         with pushing():
-            answer = self._put(content, text, str(tag), condition)
+            answer = self._put(content, text, str(tag), _unless_changed(over), again=False)
             if answer.status in (200, 201, 204, 412):
                 return answer.status != 412
-            if over is not None and answer.status in _TAG_IS_THERE:
-                raise TagImmutable(
-                    f"the registry forbids to add something behind the tag {tag}",
-                    expected="a tag that may be written again, as the standards have it",
-                    found=self.refused("write it again", answer).found,
-                    remedy="set [trust] signature_repository to a repository whose tags may change",
-                )
-            raise self.refused(f"take the tag {tag}", answer)
+            refused = self.refused(f"take the tag {tag}", answer)
+            if answer.status not in _TAG_IS_THERE or _BLOB_UNKNOWN in codes(answer.body):
+                raise refused
+            if over is not None:
+                raise immutable(tag, refused.found)
+            if self.standard_manifest(tag) is None:
+                raise refused
+        return False  # somebody else was faster
 
     def push_referrer(self, content: Descriptor, text: bytes, subject: Digest) -> bool:
         """Put a manifest with this subject; whether the registry says that it lists it (`OCI-Subject`)."""
@@ -289,12 +290,24 @@ class Registry:
             ) from error
 
     def _put_by_digest(self, content: Descriptor, text: bytes) -> Response:
-        answer = self._put(content, text, str(content.digest), {})
-        if answer.status not in (200, 201, 204):
-            raise self.refused(f"take the manifest {content.digest}", answer)
-        return answer
+        waits = Waits(self._session.limits)
+        while True:
+            answer = self._put(content, text, str(content.digest), {})
+            if answer.status in (200, 201, 204):
+                return answer
+            # distribution says so of a blob that somebody else uploads at the same moment
+            if _BLOB_UNKNOWN not in codes(answer.body) or not waits.wait():
+                raise self.refused(f"take the manifest {content.digest}", answer)
 
-    def _put(self, content: Descriptor, text: bytes, reference: str, headers: dict[str, str]) -> Response:
+    def _put(
+        self,
+        content: Descriptor,
+        text: bytes,
+        reference: str,
+        headers: dict[str, str],
+        *,
+        again: bool = True,
+    ) -> Response:
         return self._call(
             "PUT",
             f"/v2/{self._path}/manifests/{reference}",
@@ -302,6 +315,7 @@ class Registry:
             headers={"Content-Type": content.media_type, **headers},
             body=text,
             limit_bytes=ERROR_LIMIT_BYTES,
+            again=again,
         )
 
     def _call(
@@ -313,14 +327,22 @@ class Registry:
         limit_bytes: int,
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
+        again: bool = True,
     ) -> Response:
         return self._session.call(
-            method, url, scope=scope, limit_bytes=limit_bytes, headers=headers, body=body
+            method, url, scope=scope, limit_bytes=limit_bytes, headers=headers, body=body, again=again
         )
 
     def refused(self, doing: str, answer: Response) -> RegistryError:
         """The error for an answer of another status than the one hoped for."""
         return refusal(doing, answer.status, answer.headers, answer.body, secrets=self._session.secrets())
+
+
+def _unless_changed(over: TagContent | None) -> dict[str, str]:
+    """The condition that a tag is still what it was; a weak ETag can be none (RFC 9110, 13.1.1)."""
+    if over is None:
+        return {"If-None-Match": "*"}
+    return {"If-Match": over.etag} if over.etag and not over.etag.startswith("W/") else {}
 
 
 def _described(answer: Response, algorithm: str = "sha256") -> Descriptor:
