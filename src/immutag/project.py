@@ -354,10 +354,16 @@ class Project:
         """Who vouches for each named image; a release, or any `repository@digest`."""
         from immutag.verifications import Verifications
 
-        def image(text: str) -> ImageRef:
-            return ImageRef.parse(text) if "@" in text else self._image(self._named(text))
+        return Verifications(self._adapters, self.policies.rule).verify(
+            texts, self._named_image, explain=explain
+        )
 
-        return Verifications(self._adapters, self.policies.rule).verify(texts, image, explain=explain)
+    def attestations(self, texts: Sequence[str], source: str | None) -> list[Document]:
+        """What is attested of each named image, by whomever; what is new goes into the ledger."""
+        from immutag.attested import Attested
+
+        attested = Attested(self.settings, self._adapters, self.ledger, self._environ)
+        return attested.attestations([self._named_image(text) for text in texts], source)
 
     def sbom(self, text: str, wanted: "Evidence | None") -> "Sbom":
         """The named release's SBOM, read back: in this format, or the newest. Raises MissingTag."""
@@ -413,6 +419,9 @@ class Project:
             stream=self._stream,
             environments=frozenset(self.settings.environments),
         )
+
+    def _named_image(self, text: str) -> ImageRef:
+        return ImageRef.parse(text) if "@" in text else self._image(self._named(text))
 
     def _image(self, sha: GitSha) -> ImageRef:
         document = self.show([str(sha)])[0]

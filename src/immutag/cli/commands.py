@@ -11,6 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("history", "what happened, newest first"),
     "show": ("show", "everything known about releases"),
     "verify": ("verify", "who vouches for an image"),
+    "attestations": ("attestations", "what is attested of an image, by whomever and wherever it lies"),
     "sign": ("sign", "sign releases that exist, each once"),
     "adopt": ("adopt", "take SHA tags that other tools wrote into the ledger"),
     "policy": ("policy", "how far from mandatory verification, what it would refuse, the rule for others"),
