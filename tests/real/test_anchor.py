@@ -20,12 +20,21 @@ import pytest
 from immutag.core.checkpoint import origin_of, parse_note, parse_tree_head
 from immutag.core.facts import Claimed, Fact, Held, Requested, Stream, Tagged, WriteOnce
 from immutag.core.merkle import root_of
+from immutag.core.provenance import LEDGER_HEAD
+from immutag.core.statement import VERIFICATION_SUMMARY, Statement, Subject
 from immutag.core.values import Digest, EnvironmentName, GitSha, Repository, RepositoryType
 from immutag.ledger.sqlite import SqliteLedger
+from immutag.oci.attach import Artifact, Layer, attach
+from immutag.oci.http import Http
+from immutag.oci.registry import Registry as Client
+from immutag.trust.bundle import BUNDLE_V03
+from immutag.trust.key_signer import KeySigner
+from immutag.trust.private_key import parse_private_key
 from immutag.usecases.checkpoints import CHECKPOINT, PAGE_ENTRIES, page_of
 from tests.parts.keys import a_key, cosign_pem, new_key, private_pem, public_pem
 from tests.parts.peers import Crane, Peer
 from tests.parts.registries import Registry
+from tests.parts.site import Site
 
 IMMUTAG = Path(sys.executable).with_name("immutag")
 SHA = GitSha("ab" * 20)
@@ -302,7 +311,7 @@ def test_cosigns_own_key_file_signs_checkpoints_and_its_password_stays_secret(
     make: Make, registry_referrers: Registry
 ) -> None:
     service = make(registry_referrers)
-    (service.folder / "private.pem").write_bytes(cosign_pem(a_key(), b"swordfish"))
+    (service.folder / "private.pem").write_bytes(cosign_pem(a_key("P-256"), b"swordfish"))
     service.write("a")
     finished = service.run("ledger", "anchor", "-v", env={"COSIGN_PASSWORD": "swordfish"})
     assert finished.returncode == 0, finished.stderr
@@ -324,6 +333,58 @@ def test_a_kept_checkpoint_file_is_held_against_the_ledger(make: Make, registry_
     )
     (service.folder / "public.pem").write_bytes(public_pem(new_key("P-256")))
     assert service.error("ledger", "verify", "--against", "kept.txt")["code"] == "CONFIG_INVALID"
+
+
+def test_what_is_attached_to_an_image_holds_heads(make: Make, registry: Registry) -> None:
+    """A summary's bundle and a checkpoint, both referrers; what others attached there is no evidence."""
+    service = make(registry)
+    service.write("a", "b")
+    kept = service.copy()
+    anchored = service.json("ledger", "anchor")
+    image, _ = page_of(service.origin, 2)
+    client = Client(service.repository, http=Http(environ={}))
+    head = {"size": 3, "hash": service.json("ledger", "head")["hash"]}
+    for predicate, key in (
+        ({LEDGER_HEAD: head}, a_key("P-256")),
+        ({LEDGER_HEAD: {**head, "size": 99}}, new_key("P-256")),
+    ):
+        statement = Statement((Subject("", image.digest, {}),), VERIFICATION_SUMMARY, predicate)
+        signer = KeySigner(parse_private_key(private_pem(key), password=lambda: b""))
+        bundle = Layer(BUNDLE_V03, signer.bundle(statement.encode()), {})
+        attach(client, image, Artifact(BUNDLE_V03, (bundle,), {}))
+    where = f"oci:{service.repository}@{image.digest}"
+    verified = service.json("ledger", "verify", "--against", where)
+    assert sorted(each["size"] for each in verified["against"]) == [anchored["size"], 3]
+    service.restore(kept)
+    error = service.error("ledger", "verify", "--against", where)
+    assert (error["status"], "3 entries" in error["expected"]) == (21, True)
+    nothing = f"oci:{service.repository}@sha256:{'0' * 64}"
+    assert service.error("ledger", "verify", "--against", nothing)["code"] == "CONFIG_INVALID"
+
+
+@pytest.mark.slow
+def test_a_real_release_is_anchored_and_proved(site: Site) -> None:
+    """With sources, a build and a deployment: nothing above knows more of a ledger than this one holds."""
+    (site.folder / "immutag.toml").write_text(
+        (site.folder / "immutag.toml").read_text()
+        + '\n[trust]\nkey = "../key.pem"\npublic_keys = ["../pub.pem"]\n'
+    )
+    (site.folder.parent / "key.pem").write_bytes(private_pem(a_key("P-256")))
+    (site.folder.parent / "pub.pem").write_bytes(public_pem(a_key("P-256")))
+    site.commit("sign")
+    assert site.run("release").returncode == 0
+    site.json("ledger", "anchor")
+    site.json("deploy", "--sha", site.sha, "--environment", "staging")
+    site.json("ledger", "anchor")
+    assert site.json("ledger", "verify", "--against", "repository")["against"]
+    (site.folder.parent / "proof.json").write_text(site.run("ledger", "prove", site.sha).stdout)
+    found = site.json("ledger", "check-proof", "../proof.json", "--key", "../pub.pem")
+    assert [entry["type"] for entry in found["entries"]] == site.facts("release:")
+    with closing(sqlite3.connect(site.ledger)) as ledger:
+        ledger.executescript(
+            "DROP TRIGGER entries_stay; DELETE FROM entries WHERE stream LIKE 'environment:%'"
+        )
+    assert site.error("ledger", "verify", "--against", "repository")["status"] == 21
 
 
 def test_a_proof_needs_a_public_key_and_nothing_else(
