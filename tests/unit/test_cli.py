@@ -102,7 +102,7 @@ def test_without_a_configuration_it_says_init(name: str, tmp_path: Path) -> None
     rest = {
         "deploy": ["--sha", SHA, "--env", "production"], "rollback": ["--env", "production"],
         "hold": ["set", "--env", "production", "--reason", "x"], "show": [SHA], "verify": [SHA],
-        "ledger": ["head"], "config": ["show"],
+        "attestations": [SHA], "ledger": ["head"], "config": ["show"],
     }  # fmt: skip
     done = immutag(name, *rest.get(name, []), "--json", cwd=tmp_path)
     assert done.returncode == 22
