@@ -456,6 +456,18 @@ def test_a_release_without_an_sbom_says_so_and_can_still_be_gone_back_to(site: S
     assert site.json("rollback", "--environment", "staging", "--sha", bare)["outcome"] == "ok"
 
 
+def test_a_release_that_was_made_without_one_gets_its_sbom_later_from_the_registry(site: Site) -> None:
+    bare = site.json("release")
+    site.commit("the configuration of another day", {"immutag.toml": "# nothing that holds\n"})
+    site.run("release")
+    later = {"IMMUTAG_SBOM_ENABLED": "true", "IMMUTAG_IMAGE_REPOSITORY": str(site.repository)}
+    record = site.json("release", "--sha", bare["image_sha"], env=later)
+    assert record == bare | {"sbom_ref": record["sbom_ref"]}
+    assert record["sbom_ref"] is not None
+    assert site.facts().count("built") == 1
+    assert site.json("sbom", "show", bare["image_sha"], env=later)["image"].endswith(bare["image_digest"])
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_run_that_is_killed_around_its_fact_attaches_no_second_sbom(
     when: Literal["before", "after"], site: Site, oras: Peer
