@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from immutag.git.commit import GitRepository
     from immutag.oci.http import Http
     from immutag.oci.registry import Registry
+    from immutag.trust.places import Places
     from immutag.trust.root import RootOfTrust
     from immutag.trust.rule import TrustRule
     from immutag.trust.verify import Verifier
@@ -76,6 +77,18 @@ class Adapters:
     def verify(self, repository: Repository, digest: Digest) -> "Verification":
         """Who vouches for the digest. Raises SoftVerifyToolError when that cannot be determined."""
         return self.verifier(repository).verify(digest)
+
+    def places(self, repository: Repository) -> "Places":
+        """Where what is attached to the repository's images lies."""
+        from immutag.oci.objects import Objects
+        from immutag.trust.places import Places
+
+        separate = self._settings.trust.signature_repository
+        return Places(
+            self.registry(repository),
+            signatures=self.registry(separate) if separate else None,
+            objects=Objects.of_user(self._environ),
+        )
 
     def verifier(self, repository: Repository) -> "Verifier":
         """Who verifies the repository's images, by the configuration's rule."""

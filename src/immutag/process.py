@@ -13,6 +13,14 @@ from typing import IO, BinaryIO, cast
 
 from immutag.core.frozen import frozen
 
+OUR_SECRETS = (
+    "IMMUTAG_REGISTRY_USERNAME",
+    "IMMUTAG_REGISTRY_PASSWORD",
+    "COSIGN_PASSWORD",
+    "SIGSTORE_ID_TOKEN",
+)
+"""What no other program gets from our environment: builds, hooks and scanners run other people's code."""
+
 _KEEP_BYTES = 16 * 1024 * 1024
 _BLOCK_BYTES = 64 * 1024
 _GRACE_S = 5.0  # between asking a process group to end and ending it
@@ -63,10 +71,10 @@ def run(
 ) -> Finished:
     """Run a program to its end; `log` and `line` get its output as it comes.
 
-    Its environment is ours, without the names in `without`, and with `env`. The program leads a process
-    group of its own, which is ended when time is up and when we are interrupted. What a program that
-    ended by itself left in the background is left alone, and not waited for. Raises FileNotFoundError
-    if there is no such program.
+    Its environment is ours, without our secrets and the names in `without`, and with `env`. The program
+    leads a process group of its own, which is ended when time is up and when we are interrupted. What a
+    program that ended by itself left in the background is left alone, and not waited for. Raises
+    FileNotFoundError if there is no such program.
     """
     program = subprocess.Popen(
         list(argv),
@@ -128,8 +136,8 @@ def talk(
 
 
 def _environment(more: Mapping[str, str] | None, without: Collection[str]) -> dict[str, str]:
-    ours = {name: value for name, value in os.environ.items() if name not in without}
-    return {**ours, **(more or {})}
+    kept = {name: value for name, value in os.environ.items() if name not in (*OUR_SECRETS, *without)}
+    return {**kept, **(more or {})}
 
 
 class _Output:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -17,7 +17,6 @@ from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, Repos
 from immutag.core.views import Document
 from immutag.ledger.sqlite import SqliteLedger
 from immutag.settings import Settings, load
-from immutag.witnesses import Witnesses
 
 if TYPE_CHECKING:
     from immutag.anchors import Anchors
@@ -25,10 +24,12 @@ if TYPE_CHECKING:
     from immutag.core.facts import Evidence
     from immutag.core.packages import Difference
     from immutag.git.commit import Commit, GitRepository
+    from immutag.origins import Origins
     from immutag.policies import Policies
     from immutag.usecases.deployer import Deployer, Ended
     from immutag.usecases.release import Order
     from immutag.usecases.sbom import Sbom, Sboms
+    from immutag.witnesses import Witnesses
 
 
 class MakeRecord(Protocol):
@@ -63,14 +64,6 @@ class Project:
         self._adapters = Adapters(settings, directory, environ)
         self._environ = environ
         self._report = report
-        self.witnesses = Witnesses(
-            settings,
-            environ,
-            registry=self._adapters.registry,
-            root=lambda: self._adapters.root_of_trust,
-            ledger=self.ledger,
-            report=report,
-        )
 
     @classmethod
     def open(cls, directory: Path, config: Path | None, environ: Mapping[str, str], report: Report) -> Self:
@@ -373,6 +366,20 @@ class Project:
         """The packages that the second named release has instead of the first one's. Raises MissingTag."""
         return self._sboms.difference(self._named(old), self._named(new))
 
+    @cached_property
+    def witnesses(self) -> "Witnesses":
+        """Who signs here, and what is attached to a release."""
+        from immutag.witnesses import Witnesses
+
+        return Witnesses(
+            self.settings,
+            self._environ,
+            registry=self._adapters.registry,
+            root=lambda: self._adapters.root_of_trust,
+            ledger=self.ledger,
+            report=self._report,
+        )
+
     @property
     def anchors(self) -> "Anchors":
         """The ledger's head outside: left there, held against the ledger, and proofs under it."""
@@ -396,6 +403,12 @@ class Project:
         return exposition(self.ledger.entries())
 
     # --- between
+
+    @property
+    def _origins(self) -> "Origins":
+        from immutag.origins import Origins
+
+        return Origins(self.settings, self._adapters, self.witnesses, ledger=self.ledger, report=self._report)
 
     @property
     def _sboms(self) -> "Sboms":
@@ -499,6 +512,7 @@ class Project:
                 registry=self._adapters.registry,
                 target=target,
                 verify=self._adapters.verify,
+                find_origin=self._origins.of,
                 report=self._report,
             ),
             enforcement=self.settings.trust.verification,
@@ -522,6 +536,7 @@ class Project:
             raise
 
     def _ended(self, record: "MakeRecord", stream: Stream, sha: GitSha, ended: "Ended") -> Document:
+        self._origins.summarise(stream)
         entries = self.ledger.stream(stream)
         if ended.outcome is Outcome.UNCHANGED:
             return self._done(record(entries, sha=sha, outcome=ended.outcome, running=ended.running_digest))

@@ -5,9 +5,6 @@ from typing import Protocol
 from immutag.core.deployment import Observation, Placement
 from immutag.core.values import ImageRef
 
-REGISTRY_SECRETS = ("IMMUTAG_REGISTRY_USERNAME", "IMMUTAG_REGISTRY_PASSWORD")
-"""What the team's own programs (`apply`, `observe`, a health check) do not get from our environment."""
-
 
 class Target(Protocol):
     """Something that runs an image. Every act is bounded in time and may be repeated after a crash.

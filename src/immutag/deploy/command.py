@@ -7,7 +7,6 @@ from pathlib import Path
 from immutag.core.deployment import NothingRuns, Observation, Placement, Running, Unobservable
 from immutag.core.errors import ConfigInvalid, DeployFailure, DigestMismatch
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, shown
-from immutag.deploy import REGISTRY_SECRETS
 from immutag.deploy.earlier import MARK, wait_for_earlier
 from immutag.process import Finished, run
 
@@ -75,7 +74,7 @@ class CommandTarget:
         if timeout_s <= 0:
             raise self._failed(f"{key} was not started", f"time for {key}", "none left", argv)
         try:
-            finished = run(argv, timeout_s=timeout_s, cwd=self._cwd, env=told, without=REGISTRY_SECRETS)
+            finished = run(argv, timeout_s=timeout_s, cwd=self._cwd, env=told)
         except OSError as error:  # missing, not executable, or for another machine
             raise ConfigInvalid(
                 f"the program of {key} cannot be started",

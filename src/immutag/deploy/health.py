@@ -8,7 +8,6 @@ from pathlib import Path
 from immutag.core.deployment import HealthCheck
 from immutag.core.errors import DeployFailure
 from immutag.core.values import GitSha, shown
-from immutag.deploy import REGISTRY_SECRETS
 from immutag.oci.http import Http, NoAnswer, Response
 from immutag.process import run
 
@@ -85,7 +84,7 @@ def _try(
 ) -> str | None:
     """What is wrong with how the program ended; `None` if nothing is."""
     try:
-        finished = run(check.command, timeout_s=timeout_s, cwd=cwd, env=env, without=REGISTRY_SECRETS)
+        finished = run(check.command, timeout_s=timeout_s, cwd=cwd, env=env)
     except OSError as error:
         return f"{shown(check.command[0])} cannot be started: {shown(error.strerror or str(error))}"
     if finished.timed_out:

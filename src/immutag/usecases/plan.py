@@ -16,6 +16,7 @@ from immutag.deploy import Target
 from immutag.ledger import Ledger
 from immutag.oci import Descriptor, Store
 from immutag.oci.copy import digests
+from immutag.usecases.origin import Origin, ensure_origin
 
 Command = Literal["deploy", "rollback"]
 
@@ -60,6 +61,7 @@ class Plan:
     verification: Verification
     enforcement: Enforcement
     allowed_for: str | None
+    origin: Origin
     in_registry: bool
 
     def as_document(self) -> dict[str, object]:
@@ -82,6 +84,7 @@ class Plan:
             "signature_reason": reason.value,
             "verification": self.enforcement.value,
             "allowed_for": self.allowed_for,
+            "provenance": None if self.origin is None else str(self.origin),
             "in_registry": self.in_registry,
         }
 
@@ -118,6 +121,7 @@ def plan(
     registry: Callable[[Repository], Store],
     target: Target,
     verify: Callable[[Repository, Digest], Verification],
+    find_origin: Callable[[ShaTag, Digest], Origin],
     report: Report,
 ) -> Plan:
     """Compare registry and ledger, look at the signature, and put the plan together. `enforcement` is what
@@ -138,6 +142,11 @@ def plan(
     allowed_for = _allowed_for(wish, verification, enforcement)
     if allowed_for is None:
         ensure_verified(verification, enforcement)
+    origin = find_origin(release.tag, claim.digest)
+    if allowed_for is None:
+        ensure_origin(origin, image, enforcement)
+    if origin:
+        report.step(f"provenance of {image}: {origin}")
     previous = state.current
     return Plan(
         command=wish.command,
@@ -151,6 +160,7 @@ def plan(
         verification=verification,
         enforcement=enforcement,
         allowed_for=allowed_for,
+        origin=origin,
         in_registry=in_registry,
     )
 
