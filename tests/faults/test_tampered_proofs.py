@@ -13,14 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import immutag
-from immutag.core.checkpoint import parse_note, parse_tree_head
+from immutag.core.checkpoint import TreeHead, parse_note, parse_tree_head
 from immutag.core.errors import ConfigInvalid, ImmutagError, LedgerCorrupt
 from immutag.core.facts import Stream
 from immutag.core.known_head import KnownHead
-from immutag.core.merkle import leaf_hash, node_hash
+from immutag.core.merkle import Tree, leaf_hash, node_hash, root_of
 from immutag.core.provenance import LEDGER_HEAD
 from immutag.core.statement import VERIFICATION_SUMMARY, Statement, Subject
 from immutag.core.values import Digest, Repository
+from immutag.ledger.proof import Inclusion, ProvedEntry
 from immutag.ledger.sqlite import SqliteLedger
 from immutag.trust.key_signer import KeySigner
 from immutag.trust.note import sign_note
@@ -31,6 +32,7 @@ from immutag.usecases.check_proof import check_proof
 from immutag.usecases.known_heads import Trusting, in_file
 from immutag.usecases.prove import prove, prove_consistency
 from tests.contracts.test_ledger import held
+from tests.parts.facts import chained
 from tests.parts.keys import a_key, new_key, private_pem
 
 SERVICE = Repository.parse("ghcr.io/o/api")
@@ -69,9 +71,6 @@ def inclusion(ledger: SqliteLedger) -> Document:
 
 @pytest.fixture(scope="module")
 def consistency(ledger: SqliteLedger) -> Document:
-    from immutag.core.checkpoint import TreeHead
-    from immutag.core.merkle import root_of
-
     old = TreeHead(ORIGIN, 5, root_of(ledger.leaves(5)))
     note = sign_note(old.text(), name=ORIGIN, key=KEY)
     proof = prove_consistency(
@@ -176,9 +175,17 @@ def test_a_node_does_not_pass_as_an_entry(inclusion: Document) -> None:
         check(document)
 
 
-def test_checkpoints_of_two_ledgers_are_not_one_history(consistency: Document, ledger: SqliteLedger) -> None:
-    from immutag.core.checkpoint import TreeHead
+def test_a_ledger_that_was_signed_in_another_order_proves_nothing() -> None:
+    (one, text), (two, _) = chained([(Stream("a"), held("1")), (Stream("b"), held("2"))])
+    tree = Tree([bytes.fromhex(two.hash), bytes.fromhex(one.hash)])
+    note = sign_note(TreeHead(ORIGIN, 2, tree.root(2)).text(), name=ORIGIN, key=KEY)
+    proof = Inclusion(note, (ProvedEntry(text, 1, tuple(tree.inclusion(1, 2))),))
+    with pytest.raises(LedgerCorrupt) as stopped:
+        check(proof.as_document())
+    assert stopped.value.found == "a text that says that it is entry 1"
 
+
+def test_checkpoints_of_two_ledgers_are_not_one_history(consistency: Document, ledger: SqliteLedger) -> None:
     head = parse_tree_head(parse_note(consistency["old"].encode()).text)
     other = TreeHead("immutag/ghcr.io/o/other", head.size, head.root)
     document = {**consistency, "old": sign_note(other.text(), name=other.origin, key=KEY).encode()}

@@ -25,7 +25,7 @@ from immutag.usecases.checkpoints import CHECKPOINT, ORIGIN, SIZE, checkpoints, 
 from immutag.usecases.record import append_while
 
 _AHEAD = 4
-_NEWEST = 4
+_NEWEST = 2
 
 
 def anchor(

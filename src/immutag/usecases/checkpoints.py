@@ -6,7 +6,7 @@ the checkpoints are its referrers. Nothing that lies there is believed unless a 
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from immutag.core.checkpoint import LIMIT_BYTES, Note, TreeHead, parse_note, parse_tree_head
 from immutag.core.errors import ConfigInvalid, LedgerCorrupt
@@ -62,8 +62,8 @@ def checkpoints(
     ahead: int = _AHEAD,
     newest: int | None = None,
 ) -> Found:
-    """Those that a ledger of this size must agree with: on its own page and the pages after it, `ahead` at a
-    time for as long as there are any; where there is none, on the last page before it that has some.
+    """Those that a ledger of this size must agree with: on its own page and the pages after it, until there
+    are none on as many as `ahead`; where there is none at all, on the last page before it that has some.
 
     `newest`: so many of a page only. Raises RegistryUnavailable, RegistryAuth, DigestMismatch.
     """
@@ -71,17 +71,21 @@ def checkpoints(
     def look(page: int) -> Found:
         return _on_page(registry, origin, page * PAGE_ENTRIES, keys, newest)
 
+    found: dict[int, Found] = {}
+
+    def look_at(pages: range) -> None:
+        found.update(zip(pages, map_each(look, pages, workers=_WORKERS), strict=True))
+
     own = size // PAGE_ENTRIES
-    found = _window(look, range(own, own + ahead))
-    at, last = own + ahead, found
-    while _any(last):
-        last = _window(look, range(at, at + ahead))
-        found, at = _both(found, last), at + ahead
-    until = own
-    while until and not found.heads:
-        earlier = range(max(0, until - ahead), until)
-        found, until = _both(found, _window(look, earlier)), earlier.start
-    return found
+    first, end, last = own, own, own
+    while end <= last + ahead:
+        look_at(range(end, last + ahead + 1))
+        end, last = last + ahead + 1, max((page for page in found if found[page].heads), default=last)
+    while first and not any(each.heads for each in found.values()):
+        first, before = max(0, first - ahead - 1), first
+        look_at(range(first, before))
+    heads = tuple(head for each in found.values() for head in each.heads)
+    return Found(heads, sum(each.others for each in found.values()))
 
 
 def head_in(note: Note, *, origin: str, keys: Sequence[PublicKey], name: str) -> KnownHead | None:
@@ -92,13 +96,6 @@ def head_in(note: Note, *, origin: str, keys: Sequence[PublicKey], name: str) ->
     if signer is None or head.origin != origin:
         return None
     return KnownHead.of(head, f"{name}, signed by {signer.name}")
-
-
-def _window(look: Callable[[int], Found], pages: range) -> Found:
-    found = Found((), 0)
-    for each in map_each(look, pages, workers=_WORKERS):
-        found = _both(found, each)
-    return found
 
 
 def _on_page(
@@ -134,11 +131,3 @@ def _claimed(child: Child) -> int:
     """The size that the list says: only which to read first."""
     text = child.annotations.get(SIZE, "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 17 else 0
-
-
-def _both(one: Found, two: Found) -> Found:
-    return Found((*one.heads, *two.heads), one.others + two.others)
-
-
-def _any(found: Found) -> bool:
-    return bool(found.heads) or found.others > 0
