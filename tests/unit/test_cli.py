@@ -102,7 +102,7 @@ def test_without_a_configuration_it_says_init(name: str, tmp_path: Path) -> None
     rest = {
         "deploy": ["--sha", SHA, "--env", "production"], "rollback": ["--env", "production"],
         "hold": ["set", "--env", "production", "--reason", "x"], "show": [SHA], "verify": [SHA],
-        "attestations": [SHA], "ledger": ["head"], "config": ["show"],
+        "attestations": [SHA], "ledger": ["head"], "config": ["show"], "policy": ["status"],
     }  # fmt: skip
     done = immutag(name, *rest.get(name, []), "--json", cwd=tmp_path)
     assert done.returncode == 22
@@ -121,6 +121,8 @@ def test_without_a_configuration_it_says_init(name: str, tmp_path: Path) -> None
         ["deploy", "--sha", SHA, "--sha", SHA, "--env", "production"],
         ["deploy", "--sha", SHA, "--env", "a", "--environment", "b"],
         ["rollback", "--sha", SHA, "--sha", SHA, "--env", "production"],
+        ["deploy", "--sha", SHA, "--env", "production", "--allow-unverified"], ["policy"],
+        ["policy", "simulate", "--last", "0"], ["policy", "render", "opa"],
         ["deploy", "--sh", SHA, "--env", "production"], ["status", "-q", "-v"], ["history", "--limit", "0"],
     ],
 )  # fmt: skip
@@ -376,7 +378,7 @@ def _python(code: str, arguments: Sequence[str], cwd: Path) -> subprocess.Comple
 def test_every_command_takes_the_global_options() -> None:
     text = {name: grammar([name]) for name in COMMANDS}
     for name, parser in text.items():
-        nested = {"hold": ["set"], "ledger": ["head"], "config": ["show"]}.get(name, [])
+        nested = {"hold": ["set"], "ledger": ["head"], "config": ["show"], "policy": ["status"]}.get(name, [])
         options = parser.parse_args(
             [name, *nested, "-C", "x", "--config", "y", "--json", "--log-format", "json", "-q", "--no-color",
              *{"deploy": ["--env", "e"], "rollback": ["--env", "e"], "hold": ["--env", "e", "--reason", "r"],
