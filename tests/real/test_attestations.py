@@ -20,9 +20,10 @@ from immutag.usecases.attestations import Source, ingest
 from tests.parts import registries
 from tests.parts.attested import BUILDER, SIGNER, Image, buildkit_index, gathered, listed, of_buildkit, pushed
 from tests.parts.images import MANIFEST, add_image, add_index, descriptor
-from tests.parts.keys import a_key, cosign_pem, new_key, private_pem
+from tests.parts.keys import a_key, cosign_pem, new_key, private_pem, public_pem
 from tests.parts.peers import Crane, Peer
 from tests.parts.programs import peer
+from tests.parts.site import Site
 
 KINDS = ["registry2", "registry_referrers"]
 STRANGE = "https://example.com/lunch-menu/v7"
@@ -235,3 +236,29 @@ def test_that_a_known_document_is_trusted_now_is_news(image: Image, tmp_path: Pa
     assert ingest(gathered(image), ledger=ledger) == 1
     assert ingest(gathered(image), ledger=ledger) == 0
     ledger.close()
+
+
+@pytest.mark.slow
+def test_the_command_shows_a_tree_and_keeps_what_it_found(site: Site) -> None:
+    """A release with provenance, and another tool's document beside it."""
+    (site.folder / "key.pem").write_bytes(private_pem(a_key()))
+    (site.folder / "key.pub").write_bytes(public_pem(a_key()))
+    config = site.folder / "immutag.toml"
+    config.write_text(config.read_text() + '\n[trust]\nkey = "key.pem"\npublic_keys = ["key.pub"]\n')
+    sha = site.commit("Sign", {"immutag.toml": config.read_text()})
+    site.json("release")
+    found = site.json("attestations", sha)
+    assert {each["predicate_type"]: each["verified_by"] for each in found["attestations"]} == {
+        "https://sigstore.dev/cosign/sign/v1": SIGNER,
+        "application/vnd.dev.cosign.simplesigning.v1+json": SIGNER,
+        SLSA_PROVENANCE: SIGNER,
+    }
+    assert found["ingested"] == 3
+    assert site.json("attestations", sha)["ingested"] == 0
+    assert site.facts("image:") == ["ingested"] * 3
+    tree = site.run("attestations", sha).stdout
+    assert f"verified: {SIGNER}" in tree
+    assert SLSA_PROVENANCE in tree
+    (only,) = site.json("attestations", found["image"], "--from", "legacy")["attestations"]
+    assert only["source"] == "legacy"
+    print(tree)

@@ -74,8 +74,10 @@ class Attestation:
 
     @property
     def kind(self) -> str:
-        """Its predicate type, or the type of what is no statement."""
-        return self.said.predicate_type or self.attached.artifact_type or self.attached.layer.media_type
+        """Its predicate type, or the type of what is no statement: a referrer says that itself."""
+        is_referrer = self.source in (Source.API, Source.TAG)
+        announced = self.attached.artifact_type if is_referrer else ""
+        return self.said.predicate_type or announced or self.attached.layer.media_type
 
     @property
     def document(self) -> Digest:
