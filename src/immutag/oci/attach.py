@@ -95,7 +95,8 @@ def attach_all(registry: Registry, subject: Descriptor, artifacts: Sequence[Arti
             for content, text in zip(contents, texts, strict=True)
         ]
         for content in contents:
-            registry.manifest(content)
+            if registry.manifest_named(content.digest) is None:
+                raise _not_kept(content)
         unlisted = _unlisted(registry, subject.digest, contents, patiently=all(said))
         if unlisted and all(said):
             raise _not_listed(unlisted)
@@ -177,6 +178,15 @@ def _with(
         raise _list_is_full(len(text))
     media_type = held.content.media_type if there and held else IMAGE_INDEX
     return Descriptor(media_type, digest_of(text), len(text)), text
+
+
+def _not_kept(content: Descriptor) -> PushFailure:
+    return PushFailure(
+        "the registry took what was attached, and does not have it",
+        expected=str(content.digest),
+        found="status 404",
+        remedy="try again; if it stays so, look at the registry and what stands before it",
+    )
 
 
 def _not_listed(unlisted: set[Digest]) -> PushFailure:

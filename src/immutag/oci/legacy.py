@@ -5,29 +5,29 @@ signature or attestation. Others sign too, so a layer is added to those that are
 import json
 from typing import Any
 
-from immutag.core.errors import MissingTag, PushFailure
+from immutag.core.errors import PushFailure
 from immutag.core.values import Digest
-from immutag.oci import IMAGE_MANIFEST, MANIFEST_LIMIT_BYTES, MANIFESTS, Descriptor
+from immutag.oci import IMAGE_MANIFEST, MANIFESTS, Descriptor
 from immutag.oci.attach import Layer, encoded, push_blobs
 from immutag.oci.content import digest_of
 from immutag.oci.extend import extend
 from immutag.oci.manifest import Manifest, load, parse
 from immutag.oci.refusal import pushing
 from immutag.oci.registry import Registry
-from immutag.oci.standard_tag import StandardTag, Suffix, TagContent
+from immutag.oci.standard_tag import DSSE_ENVELOPE, SIMPLE_SIGNING, StandardTag, Suffix, TagContent
 
-SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
-DSSE_ENVELOPE = "application/vnd.dsse.envelope.v1+json"
+__all__ = ["DSSE_ENVELOPE", "LAYERS_LIMIT", "SIMPLE_SIGNING", "add_layer"]
+
+_CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYERS_LIMIT = 1000
 """cosign reads no more, and refuses all when there are more."""
-_CONFIG = "application/vnd.oci.image.config.v1+json"
 
 
 def add_layer(registry: Registry, subject: Digest, suffix: Suffix, layer: Layer) -> Descriptor:
     """Put one layer behind the tag, beside those of others; the same one twice changes nothing.
 
-    Returns the manifest that holds it, read back. Raises PushFailure, RegistryAuth; TagImmutable where there
-    are layers already and the registry forbids to write the tag again.
+    Returns the manifest that holds it, as it was read back. Raises PushFailure, RegistryAuth; TagImmutable
+    where there are layers already and the registry forbids to write the tag again.
     """
     tag = StandardTag(subject, suffix)
     latest: list[Descriptor] = []
@@ -43,7 +43,6 @@ def add_layer(registry: Registry, subject: Digest, suffix: Suffix, layer: Layer)
     with pushing():
         push_blobs(registry, [layer])
         extend(registry, tag, merge)
-        registry.manifest(latest[0])
     return latest[0]
 
 
@@ -70,13 +69,13 @@ def _holds(manifest: Manifest, layer: Layer) -> bool:
 def _with(
     registry: Registry, held: TagContent | None, manifest: Manifest | None, layer: Layer
 ) -> tuple[Descriptor, bytes]:
-    """The manifest with one layer more, and a config that counts it as cosign's own do."""
-    document: dict[str, Any] = {"schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "layers": []}
+    """The manifest with one layer more, and a config that counts them as cosign's own does."""
+    document: dict[str, Any] = {"schemaVersion": 2, "mediaType": IMAGE_MANIFEST}
     if held and manifest:
         document = load(held.text, wrong=PushFailure)
         _refuse_too_many(manifest)
     document["layers"] = [*(document.get("layers") or ()), layer.encode()]
-    config = _config(registry, manifest, [each["digest"] for each in document["layers"]])
+    config = _config([each["digest"] for each in document["layers"]])
     push_blobs(registry, [config])
     document["config"] = encoded(config.descriptor)
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
@@ -84,21 +83,16 @@ def _with(
     return Descriptor(media_type, digest_of(text), len(text)), text
 
 
-def _config(registry: Registry, manifest: Manifest | None, diff_ids: list[str]) -> Layer:
+def _config(diff_ids: list[str]) -> Layer:
     """An image's config; the layers are not compressed, so each is its own diff id."""
-    held: dict[str, Any] = {"architecture": "", "os": "", "config": {}}
-    media_type = _CONFIG
-    if manifest and manifest.config.size_bytes > 2:  # not the empty one
-        media_type = manifest.config.media_type
-        try:
-            held = load(
-                registry.small_blob(manifest.config, limit_bytes=MANIFEST_LIMIT_BYTES), wrong=PushFailure
-            )
-        except MissingTag:  # nobody can read it, so there is nothing to keep
-            held = {"architecture": "", "os": "", "config": {}}
-    history = [{"created": "0001-01-01T00:00:00Z"} for _ in diff_ids]
-    document = {**held, "history": history, "rootfs": {"type": "layers", "diff_ids": diff_ids}}
-    return Layer(media_type, json.dumps(document, separators=(",", ":"), sort_keys=True).encode(), {})
+    document = {
+        "architecture": "",
+        "config": {},
+        "history": [{"created": "0001-01-01T00:00:00Z"} for _ in diff_ids],
+        "os": "",
+        "rootfs": {"type": "layers", "diff_ids": diff_ids},
+    }
+    return Layer(_CONFIG, json.dumps(document, separators=(",", ":")).encode(), {})
 
 
 def _refuse_too_many(manifest: Manifest) -> None:

@@ -5,7 +5,7 @@ believed before it is hashed again, and where it cannot be read or written there
 """
 
 import os
-import tempfile
+import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +22,7 @@ class Objects:
     """The store, for all threads and processes."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     @classmethod
     def of_user(cls, environ: Mapping[str, str]) -> "Objects | None":
@@ -58,25 +58,24 @@ class Objects:
             _prune(path)
 
     def _path(self, content: Digest) -> Path:
-        return self._folder / content.algorithm / content.hex[:2] / content.hex
+        return self.folder / content.algorithm / content.hex[:2] / content.hex
 
 
 def _write(path: Path, found: bytes) -> None:
     """All of it or nothing, whoever else writes the same."""
-    descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+    half = path.with_name(f".{os.getpid()}-{threading.get_ident()}")
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(found)
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(name).unlink()
+        half.write_bytes(found)
+        half.replace(path)
+    except OSError:
+        half.unlink(missing_ok=True)
         raise
 
 
 def _prune(newest: Path) -> None:
     """The oldest go first. What a killed process left half written goes with them."""
-    files = [(each.stat(), each.path) for each in os.scandir(newest.parent) if each.name != newest.name]
+    with os.scandir(newest.parent) as found:
+        files = [(each.stat(), each.path) for each in found if each.name != newest.name]
     left_bytes = _FOLDER_LIMIT_BYTES - newest.stat().st_size
     for about, path in sorted(files, key=lambda file: file[0].st_mtime_ns, reverse=True):
         left_bytes -= about.st_size

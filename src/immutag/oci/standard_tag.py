@@ -10,6 +10,11 @@ from immutag.core.frozen import frozen
 from immutag.core.values import Digest
 from immutag.oci import Descriptor
 
+SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json"
+"""What cosign's layers behind `.sig` are."""
+DSSE_ENVELOPE = "application/vnd.dsse.envelope.v1+json"
+"""What those behind `.att` are."""
+
 
 class Suffix(Enum):
     """Which of the tags of an image."""

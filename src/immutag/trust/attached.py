@@ -7,11 +7,11 @@ from immutag.core.errors import DigestMismatch, MissingTag
 from immutag.core.frozen import frozen, replace
 from immutag.oci import Descriptor
 from immutag.oci.http import Fault, NoAnswer
-from immutag.oci.legacy import DSSE_ENVELOPE, SIMPLE_SIGNING
 from immutag.oci.manifest import Manifest
 from immutag.oci.objects import OBJECT_LIMIT_BYTES, Objects
 from immutag.oci.referrers import Referrer, kept, read_manifest
 from immutag.oci.registry import Registry
+from immutag.oci.standard_tag import DSSE_ENVELOPE, SIMPLE_SIGNING
 
 CONTENT_LIMIT_BYTES = 16 * 1024 * 1024
 BUNDLE = "application/vnd.dev.sigstore.bundle"
