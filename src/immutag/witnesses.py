@@ -17,19 +17,19 @@ from immutag.core.linkage import Document, Link
 from immutag.core.policy import Enforcement
 from immutag.core.report import Report
 from immutag.core.values import ImageRef, Repository
-from immutag.git.commit import Commit
 from immutag.ledger import Ledger
 from immutag.settings import Settings
 from immutag.usecases.evidence import Witness
-from immutag.usecases.release import Order
 
 if TYPE_CHECKING:
     from immutag.core.provenance import Recipe
+    from immutag.git.commit import Commit
     from immutag.oci.layout import Layout
     from immutag.oci.registry import Registry
     from immutag.trust import Signer
     from immutag.trust.root import RootOfTrust
     from immutag.usecases.attest import Attesting
+    from immutag.usecases.release import Order
 
 _SBOMS = {"cyclonedx": Evidence.CYCLONEDX, "spdx": Evidence.SPDX}
 
@@ -103,7 +103,7 @@ class Witnesses:
             is_ours=lambda bundle: is_by(signer, bundle, authority=self._root().authorities),
         )
 
-    def of(self, order: Order, commit: Commit, layout: "Callable[[], Layout | None]") -> Witness:
+    def of(self, order: "Order", commit: "Commit", layout: "Callable[[], Layout | None]") -> Witness:
         """What a release of this commit owes, and how it is made; `layout` is what it was built in."""
         trust = self._settings.trust
         sboms = _Sboms(
@@ -131,7 +131,7 @@ class Witnesses:
         by = self.attesting(claim.repository)
         return sign(claim, claimed_at, legacy=self._settings.trust.legacy, by=by)
 
-    def _prove(self, claim: Claimed, order: Order) -> Fact:
+    def _prove(self, claim: Claimed, order: "Order") -> Fact:
         from immutag.core.provenance import Run
         from immutag.usecases.prove_origin import prove_origin
 
@@ -178,8 +178,8 @@ class _Sboms:
     def __init__(
         self,
         settings: Settings,
-        order: Order,
-        commit: Commit,
+        order: "Order",
+        commit: "Commit",
         *,
         layout: "Callable[[], Layout | None]",
         registry: "Callable[[Repository], Registry]",
