@@ -199,7 +199,7 @@ def check_by_library(
 
     policy = _Policy(trusted)
     try:
-        found = verifier.verify_dsse(LibraryBundle.from_json(bundle.raw), policy)
+        found = verifier.verify_dsse(LibraryBundle.from_json(_for_library(bundle.raw)), policy)
     except Refused:
         raise
     except Exception as error:  # it lets through whatever its parsers raise
@@ -215,12 +215,30 @@ def check_inclusion(logs: "RekorKeyring", entry: Mapping[str, Any]) -> bytes:
     from sigstore_models.rekor.v1 import TransparencyLogEntry as Entry
 
     try:
-        read = Entry.from_json(json.dumps(entry))
+        read = Entry.from_json(json.dumps(_spelled_out(entry)))
         TransparencyLogEntry(read)._verify(logs)
     except Exception as error:
         raise invalid(Check.LOG, _words(error)) from error
     body: bytes = read.canonicalized_body
     return body
+
+
+def _for_library(raw: bytes) -> str:
+    """A bundle, its log entries spelled out."""
+    document = json.loads(raw)
+    material = document["verificationMaterial"]
+    material["tlogEntries"] = [_spelled_out(each) for each in material.get("tlogEntries") or ()]
+    return json.dumps(document)
+
+
+def _spelled_out(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """With the zeros and empty lists that Protobuf's JSON leaves out and the library wants: the first entry
+    of a log has them."""
+    proof = entry.get("inclusionProof")
+    found = {"logIndex": "0", "integratedTime": "0", **entry}
+    if isinstance(proof, dict):
+        found["inclusionProof"] = {"logIndex": "0", "hashes": [], **proof}
+    return found
 
 
 def check_promise(logs: "RekorKeyring", legacy: LegacySignature, verifier: bytes) -> datetime:
