@@ -46,12 +46,12 @@ class Verifier:
 
     def verify(self, subject: Digest) -> Verification:
         """Who vouches for the digest; no further once one does. Raises SoftVerifyToolError."""
-        verdicts = _Verdicts(self._case(subject))
+        verdicts = Verdicts(self._case(subject))
         return combine(subject, self._places.look_until(subject, verdicts.accepts), verdicts)
 
     def explain(self, subject: Digest) -> Verification:
         """The same, with every place asked and every candidate judged. Raises SoftVerifyToolError."""
-        verdicts = _Verdicts(self._case(subject))
+        verdicts = Verdicts(self._case(subject))
         found = self._places.look(subject)
         for attached in found.candidates:
             verdicts.accepts(attached)
@@ -61,7 +61,7 @@ class Verifier:
         return Case(subject, self._repository, self._rule, self._root.authorities)
 
 
-class _Verdicts:
+class Verdicts:
     """What was judged, in its order."""
 
     def __init__(self, case: Case) -> None:
@@ -78,7 +78,7 @@ class _Verdicts:
         return isinstance(verdict, Accepted)
 
 
-def combine(subject: Digest, found: Found, verdicts: _Verdicts) -> Verification:
+def combine(subject: Digest, found: Found, verdicts: Verdicts) -> Verification:
     """One accepted candidate is enough. Without one the gravest refusal is the reason, and `missing` only
     where every place has answered."""
     candidates = tuple(_candidate(attached, verdict) for attached, verdict in verdicts.all)
