@@ -68,15 +68,16 @@ class Anchors:
             report=self._report,
         )
 
-    def anchor_where_possible(self) -> None:
-        """After a release or deployment: nothing without a key; only said where the registry does not take
-        it, since what happened is in the ledger. Raises LedgerCorrupt, as `anchor` does."""
+    def anchor_where_possible(self) -> Anchored | None:
+        """After a deployment: nothing without a key; only said where the registry does not take it, since
+        what happened is in the ledger. Raises LedgerCorrupt, as `anchor` does."""
         if not self.can_sign:
-            return
+            return None
         try:
-            self.anchor()
+            return self.anchor()
         except (RegistryError, PushFailure, SoftVerifyToolError, ConfigInvalid) as error:
             self._report.step(f"the ledger's head was not anchored: {error.message}: {error.found}")
+            return None
 
     def verify(self, against: str | None, directory: Path) -> tuple[Head, list[KnownHead]]:
         """The head of a ledger that is what it was, and the heads that it was held against.

@@ -56,17 +56,18 @@ class Origins:
             trusted=partial(trusted_signer, case=case),
         )
 
-    def summarise(self, stream: Stream) -> None:
-        """Sign a summary of the environment's last act, once. It says what happened; that it could not be
-        signed changes nothing of that, so it is only said, and the next command tries again."""
+    def summarise(self, stream: Stream, checkpoint: str | None) -> None:
+        """Sign a summary of the environment's last act, once; `checkpoint` is the ledger's, where there is
+        one. That it could not be signed changes nothing of what happened, so it is only said, and the next
+        command tries again."""
         if not self._settings.trust.signs:
             return
         try:
-            self._summarise(stream)
+            self._summarise(stream, checkpoint)
         except ImmutagError as error:
             self._report.step(f"no summary of the deployment: {error.message}: {error.found}")
 
-    def _summarise(self, stream: Stream) -> None:
+    def _summarise(self, stream: Stream, checkpoint: str | None) -> None:
         from immutag.core.summary import last_act
         from immutag.usecases.origin import Proved
         from immutag.usecases.summarise import Summarising, summarise
@@ -88,7 +89,7 @@ class Origins:
                 verifier=self._witnesses.builder_id,
                 registry=self._adapters.registry(repository),
                 attestations=self._adapters.registry(self._settings.trust.signature_repository or repository),
-                checkpoint=lambda: None,
+                checkpoint=lambda: checkpoint,
             ),
             report=self._report,
         )

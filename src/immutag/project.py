@@ -536,11 +536,16 @@ class Project:
             raise
 
     def _ended(self, record: "MakeRecord", stream: Stream, sha: GitSha, ended: "Ended") -> Document:
-        self._origins.summarise(stream)
-        entries = self.ledger.stream(stream)
-        if ended.outcome is Outcome.UNCHANGED:
-            return self._done(record(entries, sha=sha, outcome=ended.outcome, running=ended.running_digest))
-        return self._done(record(entries, sha=sha))
+        """The act's record; then what is signed about it. Nothing of that changes how it ended."""
+        entries, unchanged = self.ledger.stream(stream), ended.outcome is Outcome.UNCHANGED
+        if unchanged:
+            found = record(entries, sha=sha, outcome=ended.outcome, running=ended.running_digest)
+        else:
+            found = record(entries, sha=sha)
+        self.last_record = found
+        anchored = None if unchanged else self.anchors.anchor_where_possible()
+        self._origins.summarise(stream, anchored.note if anchored else None)
+        return self._done(found)
 
     def _done(self, record: Document) -> Document:
         self.last_record = record

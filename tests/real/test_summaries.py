@@ -33,7 +33,9 @@ def test_a_deployment_signs_one_summary_with_the_ledgers_head(site: Site, ours: 
     assert predicate["verifiedLevels"] == ["SLSA_BUILD_LEVEL_1"]
     assert len(predicate["inputAttestations"]) == 2, "the signature, and the provenance"
     healthy = site.facts().index("healthy") + 1
-    assert predicate["urn:immutag:ledger-head:v1"]["size"] == healthy
+    head = predicate["urn:immutag:ledger-head:v1"]
+    assert head["size"] == healthy
+    assert head["checkpoint"].splitlines()[1] == str(healthy), "the same size, signed"
     facts = site.facts()
     assert site.json("deploy", "--sha", site.sha, "--env", "staging", env=ours.env)["outcome"] == "unchanged"
     assert site.facts() == facts
