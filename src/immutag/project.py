@@ -87,6 +87,7 @@ class Project:
         from immutag.core.records import build_record
         from immutag.git.commit import GitRepository
         from immutag.oci.layout import Layout
+        from immutag.usecases.artifacts import save_metadata
         from immutag.usecases.release import Content, release
 
         git = GitRepository.find(self._directory)
@@ -111,7 +112,9 @@ class Project:
                 verify=partial(self._adapters.verify, wanted.tag.repository),
                 report=self._report,
             )
-        return self._done(build_record(self.ledger.stream(wanted.stream), confirmed=True))
+        record = self._done(build_record(self.ledger.stream(wanted.stream), confirmed=True))
+        save_metadata(self._state / "artifacts", commit.sha, record)
+        return record
 
     def deploy(
         self,

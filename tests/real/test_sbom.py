@@ -421,7 +421,11 @@ def enable(site: Site) -> GitSha:
 
 def test_a_release_is_described_and_compared_and_a_rollback_says_what_it_changes(site: Site) -> None:
     older = enable(site)
-    reference = site.json("release")["sbom_ref"]
+    record = site.json("release")
+    reference = record["sbom_ref"]
+    name = f"image-metadata-{older}"
+    kept = site.folder / ".immutag" / "artifacts" / name / f"{name}.json"
+    assert json.loads(kept.read_text()) == record
     assert reference.startswith(f"{site.repository}@sha256:")
     shown = site.json("sbom", "show", str(older)[:8])
     assert ("musl", "1.2.4") in {(each["name"], each["version"]) for each in shown["packages"]}
