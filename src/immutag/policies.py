@@ -65,23 +65,27 @@ class Policies:
     def rule(self) -> "Rule":
         """The trust rule, as others are told it. Raises ConfigInvalid where nobody is trusted."""
         from immutag.trust.public_key import load_public_key
-        from immutag.trust.render import KeyFile, Rule
+        from immutag.trust.render import File, Rule
 
         trust = self._settings.trust
+        root = trust.trusted_root and File(
+            trust.trusted_root, self._adapters.root_of_trust.text().content.decode(errors="replace")
+        )
         known = self._settings.registries.get(self._settings.image.repository.host)
         return Rule(
-            keys=tuple(KeyFile(path, load_public_key(path).pem().decode()) for path in trust.public_keys),
+            keys=tuple(File(path, load_public_key(path).pem().decode()) for path in trust.public_keys),
             identities=trust.identities,
             transparency_log=trust.transparency_log,
-            trusted_root=trust.trusted_root,
+            trusted_root=root or None,
             signatures=trust.signature_repository,
             plain_http=known.plain_http if known else False,
             ca=known.ca if known else None,
         )
 
-    def admission(self, enforcer: Enforcer) -> "dict[str, Value]":
-        """The rule as an admission controller's resource, for both repositories."""
-        from immutag.trust.admission import kyverno, policy_controller
+    def admission(self, enforcer: Enforcer) -> "list[dict[str, Value]]":
+        """The rule as an admission controller's resources, for both repositories."""
+        from immutag.trust.kyverno import kyverno
+        from immutag.trust.policy_controller import policy_controller
 
         make = {"kyverno": kyverno, "policy-controller": policy_controller}[enforcer]
         image = self._settings.image

@@ -313,7 +313,7 @@ def test_half_an_identity_is_a_mistake(place: Site) -> None:
 def test_the_rule_is_printed_for_others(place: Site) -> None:
     for enforcer, kind in (("kyverno", "ImageValidatingPolicy"), ("policy-controller", "ClusterImagePolicy")):
         text = place.run("policy", "render", enforcer, env=TRUSTING).stdout
-        assert yaml.safe_load(text) == place.json("policy", "render", enforcer, env=TRUSTING)
+        assert [yaml.safe_load(text)] == place.json("policy", "render", enforcer, env=TRUSTING)
         assert yaml.safe_load(text)["kind"] == kind
         assert (place.folder / "ours.pub").read_text() in str(yaml.safe_load(text)).replace("\\n", "\n")
     assert place.error("policy", "render", "cosign")["code"] == "CONFIG_INVALID"

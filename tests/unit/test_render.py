@@ -1,5 +1,7 @@
 """The trust rule as other tools are told it: the same signers, nobody else, and in words that they know."""
 
+import base64
+import json
 import re
 import shlex
 from pathlib import Path
@@ -13,8 +15,10 @@ from hypothesis import strategies as st
 from immutag.core.errors import ConfigInvalid
 from immutag.core.trust import IdentityRule, Pattern
 from immutag.core.values import Digest, ImageRef, Repository
-from immutag.trust.admission import kyverno, policy_controller
-from immutag.trust.render import KeyFile, Rule, cosign_command, cosign_verify, gh_command, gh_verify, script
+from immutag.trust.kyverno import kyverno
+from immutag.trust.policy_controller import policy_controller
+from immutag.trust.render import File, Rule, cosign_command, cosign_verify, gh_command, gh_verify, script
+from immutag.trust.trust_root import trust_root
 from immutag.trust.yaml import write_yaml
 from tests.parts.keys import a_key, public_pem
 
@@ -23,13 +27,33 @@ BOTH = (CANONICAL, STAGING)
 IMAGE = ImageRef(CANONICAL, Digest("sha256:" + "1" * 64))
 GITHUB = "https://token.actions.githubusercontent.com"
 WORKFLOW = "https://github.com/owner/api/.github/workflows/api-build.yml@refs/heads/main"
-KEY = KeyFile(Path("cosign.pub"), public_pem(a_key()).decode())
-OTHER = KeyFile(Path("the other.pub"), public_pem(a_key("P-384")).decode())
+KEY = File(Path("cosign.pub"), public_pem(a_key()).decode())
+OTHER = File(Path("the other.pub"), public_pem(a_key("P-384")).decode())
 BY_GITHUB = IdentityRule(Pattern(GITHUB), Pattern(WORKFLOW))
 BY_ANY_OF_OURS = IdentityRule(
     Pattern(GITHUB), Pattern(r"https://github\.com/owner/api/\.github/workflows/.+", regexp=True)
 )
 BY_A_PERSON = IdentityRule(Pattern(r"https://.*\.example", regexp=True), Pattern("dev@example.com"))
+CERTIFICATE, LOG = b"a certificate", b"a log's key"
+_LOG = {
+    "baseUrl": "https://log.example",
+    "hashAlgorithm": "SHA2_256",
+    "publicKey": {"rawBytes": base64.b64encode(LOG).decode()},
+}
+_AUTHORITY = {
+    "subject": {"organization": "us", "commonName": "root"},
+    "uri": "https://ca.example",
+    "certChain": {"certificates": [{"rawBytes": base64.b64encode(CERTIFICATE).decode()}] * 2},
+}
+ROOT = json.dumps(
+    {
+        "certificateAuthorities": [_AUTHORITY],
+        "tlogs": [_LOG],
+        "ctlogs": [_LOG],
+        "timestampAuthorities": [_AUTHORITY],
+    }
+)
+PRIVATE = Rule((KEY,), (BY_GITHUB,), True, File(Path("root.json"), ROOT))
 EVERYBODY = Rule((KEY, OTHER), (BY_GITHUB, BY_A_PERSON))
 
 
@@ -65,7 +89,13 @@ def test_a_log_is_ignored_only_where_the_rule_needs_none() -> None:
 
 def test_what_the_registry_and_the_root_need_is_in_every_command() -> None:
     rule = Rule(
-        (KEY,), (BY_GITHUB,), False, Path("root.json"), STAGING, plain_http=True, ca=Path("our ca.pem")
+        (KEY,),
+        (BY_GITHUB,),
+        False,
+        File(Path("root.json"), ROOT),
+        STAGING,
+        plain_http=True,
+        ca=Path("our ca.pem"),
     )
     for argv in cosign_verify(rule):
         assert argv[-5:] == (
@@ -138,12 +168,18 @@ def test_no_text_of_a_rule_leaves_its_argument(subject: str, issuer: str) -> Non
 # Admission controllers.
 
 
-def attestors(policy: Any) -> dict[str, Any]:
+def documents(found: Any) -> list[Any]:
+    """As they are read by who knows nothing of our types."""
+    return list(found)
+
+
+def attestors(found: Any) -> dict[str, Any]:
+    (policy,) = found
     return {each["name"]: each["cosign"] for each in policy["spec"]["attestors"]}
 
 
 def test_kyverno_asks_for_any_signer_of_every_kind_of_container() -> None:
-    policy: Any = kyverno(EVERYBODY, BOTH)
+    (policy,) = documents(kyverno(EVERYBODY, BOTH))
     assert (policy["apiVersion"], policy["kind"]) == ("policies.kyverno.io/v1", "ImageValidatingPolicy")
     expressions = [each["expression"] for each in policy["spec"]["validations"]]
     for kind, expression in zip(
@@ -154,14 +190,14 @@ def test_kyverno_asks_for_any_signer_of_every_kind_of_container() -> None:
         )
         assert expression.endswith(".all(accepted, accepted > 0)")
     named = set(re.findall(r"attestors\.(\w+)", " ".join(expressions)))
-    assert named == set(attestors(policy)) == {"key1", "key2", "identities"}
+    assert named == set(attestors([policy])) == {"key1", "key2", "identities"}
     assert policy["spec"]["validationActions"] == ["Deny"]
     assert policy["spec"]["failurePolicy"] == "Fail"
 
 
 def test_kyverno_trusts_what_the_rule_trusts() -> None:
     found = attestors(kyverno(EVERYBODY, BOTH))
-    assert [found[name]["key"]["data"] for name in ("key1", "key2")] == [KEY.pem, OTHER.pem]
+    assert [found[name]["key"]["data"] for name in ("key1", "key2")] == [KEY.text, OTHER.text]
     assert found["key1"]["ctlog"] == {"insecureIgnoreTlog": True}
     assert found["identities"]["keyless"]["identities"] == [
         {"issuer": GITHUB, "subject": WORKFLOW},
@@ -181,7 +217,7 @@ def covered(globs: list[str], reference: str) -> bool:
 
 @pytest.mark.parametrize("end", ["", ":latest", f"@{IMAGE.digest}", f":v1@{IMAGE.digest}"])
 def test_kyverno_covers_every_way_to_name_our_images_and_no_others(end: str) -> None:
-    policy: Any = kyverno(EVERYBODY, BOTH)
+    (policy,) = documents(kyverno(EVERYBODY, BOTH))
     globs = [each["glob"] for each in policy["spec"]["matchImageReferences"]]
     assert covered(globs, f"{CANONICAL}{end}")
     assert covered(globs, f"{STAGING}{end}")
@@ -190,7 +226,7 @@ def test_kyverno_covers_every_way_to_name_our_images_and_no_others(end: str) -> 
 
 
 def test_the_short_names_of_docker_hub_are_covered() -> None:
-    policy: Any = kyverno(EVERYBODY, (Repository("docker.io", "library/api"),))
+    (policy,) = documents(kyverno(EVERYBODY, (Repository("docker.io", "library/api"),)))
     globs = [each["glob"] for each in policy["spec"]["matchImageReferences"]]
     for name in ("api:1", "library/api:1", "docker.io/api:1", "index.docker.io/library/api:1"):
         assert covered(globs, name)
@@ -198,7 +234,7 @@ def test_the_short_names_of_docker_hub_are_covered() -> None:
 
 def test_policy_controller_takes_any_signer_in_the_forms_that_it_can_read() -> None:
     """Of keys it reads no bundles (its validator says so)."""
-    policy: Any = policy_controller(EVERYBODY, BOTH)
+    (policy,) = documents(policy_controller(EVERYBODY, BOTH))
     assert policy["apiVersion"] == "policy.sigstore.dev/v1beta1"
     assert policy["spec"]["mode"] == "enforce"
     authorities = {each["name"]: each for each in policy["spec"]["authorities"]}
@@ -207,7 +243,7 @@ def test_policy_controller_takes_any_signer_in_the_forms_that_it_can_read() -> N
     ]  # fmt: skip
     forms = [each["signatureFormat"] for each in authorities.values()]
     assert forms == ["legacy", "legacy", "bundle", "legacy"]
-    assert authorities["key-2"]["key"] == {"data": OTHER.pem}
+    assert authorities["key-2"]["key"] == {"data": OTHER.text}
     assert authorities["key-1"]["ctlog"] == {}
     assert authorities["identities-bundle"]["keyless"]["identities"][0] == {
         "issuer": GITHUB,
@@ -217,7 +253,7 @@ def test_policy_controller_takes_any_signer_in_the_forms_that_it_can_read() -> N
 
 
 def test_policy_controller_covers_digests_of_both_repositories() -> None:
-    policy: Any = policy_controller(EVERYBODY, BOTH)
+    (policy,) = documents(policy_controller(EVERYBODY, BOTH))
     globs = [each["glob"] for each in policy["spec"]["images"]]
     for glob in globs:
         assert re.fullmatch(r"[a-zA-Z0-9_:/*.-]+", glob)  # all that its globs may hold
@@ -230,13 +266,68 @@ def test_signatures_elsewhere_are_looked_for_there() -> None:
     assert [each["source"] for each in attestors(kyverno(rule, BOTH)).values()] == [
         {"repository": str(STAGING)}
     ] * 2
-    policy: Any = policy_controller(rule, BOTH)
+    (policy,) = documents(policy_controller(rule, BOTH))
     assert {each["source"][0]["oci"] for each in policy["spec"]["authorities"]} == {str(STAGING)}
+
+
+def test_a_private_sigstore_is_told_kyverno_whole() -> None:
+    for each in attestors(kyverno(PRIVATE, BOTH)).values():
+        assert each["trustedRoot"] == {"value": ROOT}
+        assert "sigstore.dev" not in str(each["ctlog"])
+
+
+def test_a_private_sigstore_is_a_trust_root_for_policy_controller() -> None:
+    root, policy = documents(policy_controller(PRIVATE, BOTH))
+    assert root["kind"] == "TrustRoot"
+    name, keys = root["metadata"]["name"], root["spec"]["sigstoreKeys"]
+    assert {kind: len(each) for kind, each in keys.items()} == {
+        "certificateAuthorities": 1, "tLogs": 1, "ctLogs": 1, "timestampAuthorities": 1,
+    }  # fmt: skip
+    chain = base64.b64decode(keys["certificateAuthorities"][0]["certChain"]).decode()
+    assert [base64.b64decode(each) for each in re.findall(r"CERTIFICATE-----\n(.+)\n-----END", chain)] == [
+        CERTIFICATE,
+        CERTIFICATE,
+    ]
+    assert keys["tLogs"][0]["hashAlgorithm"] == "sha-256"
+    for authority in policy["spec"]["authorities"]:
+        assert authority["ctlog"] == {"trustRootRef": name}
+        if "keyless" in authority:
+            assert authority["keyless"]["trustRootRef"] == name
+            assert authority["rfc3161timestamp"] == {"trustRootRef": name}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"certificateAuthorities": [{}]}', f"{ROOT}\n{ROOT}"])
+def test_what_is_no_trusted_root_is_refused(text: str) -> None:
+    with pytest.raises(ConfigInvalid):
+        policy_controller(Rule((KEY,), (), trusted_root=File(Path("x"), text)), BOTH)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(
+                ["certificateAuthorities", "tlogs", "subject", "certChain", "certificates", "rawBytes"]
+            ),
+            inner,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(JSON)
+def test_no_trusted_root_is_an_unforeseen_error(document: object) -> None:
+    try:
+        trust_root("x", json.dumps(document))
+    except ConfigInvalid as error:
+        assert error.remedy
 
 
 @pytest.mark.parametrize("path", ["owner/api", "a" * 100, "a__b.c/d", f"o/{'x' * 46}-y/z"])
 def test_a_policy_has_a_name_that_kubernetes_takes(path: str) -> None:
-    policy: Any = kyverno(EVERYBODY, (Repository("ghcr.io", path),))
+    (policy,) = documents(kyverno(EVERYBODY, (Repository("ghcr.io", path),)))
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", policy["metadata"]["name"])
 
 
@@ -260,7 +351,7 @@ def test_another_reader_of_yaml_finds_what_was_written(document: dict[str, Any])
 
 @pytest.mark.parametrize("make", [kyverno, policy_controller])
 def test_a_policy_is_yaml_with_its_keys_as_blocks(make: Any) -> None:
-    policy = make(EVERYBODY, BOTH)
-    text = write_yaml(policy)
-    assert yaml.safe_load(text) == policy
+    found = make(EVERYBODY, BOTH)
+    text = write_yaml(*found)
+    assert list(yaml.safe_load_all(text)) == found
     assert "\n            -----BEGIN PUBLIC KEY-----\n" in text or "\n          -----BEGIN" in text

@@ -137,8 +137,8 @@ def _render(options: argparse.Namespace) -> int:
 
     with open_project(options) as project:
         if options.enforcer in ("kyverno", "policy-controller"):
-            document = project.policies.admission(options.enforcer)
-            show(options, document, lambda: write_yaml(document).rstrip("\n"))
+            documents = project.policies.admission(options.enforcer)
+            show(options, documents, lambda: write_yaml(*documents).rstrip("\n"))
             return DONE
         rule = project.policies.rule()
     commands = (cosign_verify if options.enforcer == "cosign" else gh_verify)(rule)

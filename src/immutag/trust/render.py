@@ -20,24 +20,25 @@ _GITHUB_SUBJECT = re.compile(r"https://github\.com/([\w.-]+)/(?:([\w.-]+)/)?")
 
 
 @frozen()
-class KeyFile:
-    """A public key that is trusted: its file, and what is in it."""
+class File:
+    """A file of the configuration, a public key or the trusted root, and what is in it."""
 
     path: Path
-    pem: str
+    text: str
 
 
 @frozen()
 class Rule:
     """Whom the configuration trusts, any of them. `signatures`: where signatures lie, if not beside images.
 
-    `transparency_log`: keys need a log's proof too; certificates always do.
+    `transparency_log`: keys need a log's proof too; certificates always do. `trusted_root`: of a Sigstore
+    that is not the public one.
     """
 
-    keys: tuple[KeyFile, ...]
+    keys: tuple[File, ...]
     identities: tuple[IdentityRule, ...]
     transparency_log: bool = False
-    trusted_root: Path | None = None
+    trusted_root: File | None = None
     signatures: Repository | None = None
     plain_http: bool = False
     ca: Path | None = None
@@ -73,7 +74,7 @@ def cosign_verify(rule: Rule) -> list[tuple[str, ...]]:
     """A command for each key and identity, without the image; an image is accepted by any."""
     every: tuple[str, ...] = ()
     if rule.trusted_root:
-        every += ("--trusted-root", str(rule.trusted_root))
+        every += ("--trusted-root", str(rule.trusted_root.path))
     if rule.plain_http:
         every += ("--allow-http-registry",)
     if rule.ca:
@@ -86,7 +87,7 @@ def cosign_verify(rule: Rule) -> list[tuple[str, ...]]:
 def gh_verify(rule: Rule) -> list[tuple[str, ...]]:
     """A command for each identity of a GitHub workflow, without the image; gh knows no others, nor keys,
     and looks only beside the image."""
-    root = ("--custom-trusted-root", str(rule.trusted_root)) if rule.trusted_root else ()
+    root = ("--custom-trusted-root", str(rule.trusted_root.path)) if rule.trusted_root else ()
     found: list[tuple[str, ...]] = []
     for each in rule.identities:
         place = None if rule.signatures else _github_place(each)

@@ -11,9 +11,9 @@ _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 _LINES = re.compile(r"(?:[!-~][ -~]*\n)+")
 
 
-def write_yaml(value: Mapping[str, Value]) -> str:
-    """One document, in the mapping's order."""
-    return "\n".join(_mapping(value)) + "\n"
+def write_yaml(*documents: Mapping[str, Value]) -> str:
+    """The documents, each in its mapping's order."""
+    return "---\n".join("\n".join(_mapping(each)) + "\n" for each in documents)
 
 
 def _mapping(value: Mapping[str, Value]) -> list[str]:
