@@ -15,6 +15,7 @@ pytest_plugins = [
     "tests.parts.services",
     "tests.parts.targets",
     "tests.parts.sigstore",
+    "tests.parts.bench",
 ]
 
 _OURS = (
