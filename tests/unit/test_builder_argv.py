@@ -52,6 +52,7 @@ def test_buildah_and_podman_build_into_the_layout(program: str) -> None:
     ]
 
 
+METADATA = "--metadata-file=metadata.json"
 DOCKER_REST = [
     "--no-cache",
     "--pull",
@@ -71,12 +72,12 @@ DOCKER_REST = [
     [
         (
             Way.LAYOUT,
-            ["docker", "buildx", "build", "--provenance=false", "--sbom=false"],
+            ["docker", "buildx", "build", "--provenance=false", "--sbom=false", METADATA],
             "--output=type=oci,tar=false,dest=layout,rewrite-timestamp=true",
         ),
         (
             Way.BUILDX,
-            ["docker", "buildx", "build", "--provenance=false", "--sbom=false", "--load"],
+            ["docker", "buildx", "build", "--provenance=false", "--sbom=false", METADATA, "--load"],
             "--tag=immutag-build:1",
         ),
         (Way.INTEGRATED, ["docker", "build"], "--tag=immutag-build:1"),

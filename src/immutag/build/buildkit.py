@@ -1,7 +1,7 @@
 """Builds with docker's BuildKit: into a layout where its driver can, or else through the engine (DR-002)."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,9 @@ from immutag import process
 from immutag.build import BuildRequest
 from immutag.build.cache import refuse_cache_arguments, refuse_cache_build_args, refuse_cache_mounts
 from immutag.build.image import check_platforms
+from immutag.build.metadata import base_annotations
 from immutag.build.running import missing, run_builder
+from immutag.core.dockerfile import changes_bases
 from immutag.core.errors import ConfigInvalid
 from immutag.core.report import Report
 from immutag.core.values import shown
@@ -23,6 +25,10 @@ from immutag.oci.layout import Layout
 _ASK_S = 10.0
 _CLEAN_UP_S = 20.0
 _SAVE_S = 600.0
+_METADATA = "metadata.json"
+_BUILDX = (
+    "docker", "buildx", "build", "--provenance=false", "--sbom=false", f"--metadata-file={_METADATA}",
+)  # fmt: skip
 
 
 class Way(Enum):
@@ -72,19 +78,28 @@ class Docker:
             if how is not Way.LAYOUT:  # only the name goes, and the image with its last name
                 process.run(["docker", "rmi", name], timeout_s=_CLEAN_UP_S)
         ours = Layout(layout)
-        root = with_annotations(ours, ours.root(), request.labels)
+        root = with_annotations(ours, ours.root(), {**request.labels, **self._base(request, layout)})
         check_platforms(ours, root, request.platforms)
         return root
+
+    def _base(self, request: BuildRequest, layout: Path) -> Mapping[str, str]:
+        """The annotations that name the base image, as buildx reports it."""
+        metadata = layout.parent / _METADATA
+        if changes_bases(self._extra):
+            return {}
+        found = base_annotations(metadata, request.dockerfile.read_text(errors="replace"))
+        metadata.unlink(missing_ok=True)
+        return found
 
 
 def argv(how: Way, request: BuildRequest, *, layout: str, name: str, extra: Sequence[str] = ()) -> list[str]:
     """The build's command, run in the layout's parent folder, since a `,` in a path would end it."""
     match how:
         case Way.LAYOUT:
-            start = ["docker", "buildx", "build", "--provenance=false", "--sbom=false"]
+            start = [*_BUILDX]
             output = f"--output=type=oci,tar=false,dest={layout},rewrite-timestamp=true"
         case Way.BUILDX:
-            start = ["docker", "buildx", "build", "--provenance=false", "--sbom=false", "--load"]
+            start = [*_BUILDX, "--load"]
             output = f"--tag={name}"
         case Way.INTEGRATED:
             start = ["docker", "build"]

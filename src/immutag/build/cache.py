@@ -1,9 +1,10 @@
 """No cache goes into a build, and none comes out (DR-002): what asks for one is refused by name."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from immutag.core.dockerfile import instructions
 from immutag.core.errors import ConfigInvalid, PolicyViolation
 from immutag.core.values import shown
 
@@ -17,7 +18,6 @@ _OURS = (
     "--quiet", "-q", "--logfile", "--build-arg", "--disable-compression", "-D",
 )  # fmt: skip
 _TYPE = re.compile(r"""[,=\s"']type=["']?([^,\s"']*)""", re.IGNORECASE)
-_DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*")
 
 
 def refuse_cache_arguments(arguments: Iterable[str]) -> None:
@@ -56,7 +56,7 @@ def refuse_cache_mounts(dockerfile: Path, context: Path) -> None:
 
     Raises ConfigInvalid, PolicyViolation with the line.
     """
-    for number, words in _instructions(_text(dockerfile, context)):
+    for number, words in instructions(_text(dockerfile, context)):
         for kind in _mount_types(words):
             if kind not in _CLEAN_MOUNTS:
                 raise _cache(
@@ -87,35 +87,6 @@ def _text(dockerfile: Path, context: Path) -> str:
         )
     with path.open("rb") as file:
         return file.read(_DOCKERFILE_LIMIT_BYTES).decode(errors="replace")
-
-
-def _instructions(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number and words of every instruction. A here-document's lines count as instructions, too:
-    not every builder knows them, so leaving them out could hide one."""
-    lines = text.removeprefix("\ufeff").splitlines()
-    escape = _escape(lines)
-    begun, joined = 0, ""
-    for number, line in enumerate(lines, start=1):
-        if line.lstrip().startswith("#") or not line.strip():
-            continue
-        begun = begun or number
-        if line.rstrip().endswith(escape):
-            joined += line.rstrip().removesuffix(escape) + " "
-            continue
-        yield begun, (joined + line).split()
-        begun, joined = 0, ""
-    if joined:
-        yield begun, joined.split()
-
-
-def _escape(lines: list[str]) -> str:
-    for line in lines:
-        found = _DIRECTIVE.fullmatch(line.strip())
-        if not found:
-            break
-        if found[1].lower() == "escape":
-            return found[2]
-    return "\\"
 
 
 def _cache(found: str, remedy: str) -> PolicyViolation:
