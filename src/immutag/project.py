@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from immutag.git.commit import Commit, GitRepository
     from immutag.origins import Origins
     from immutag.policies import Policies
+    from immutag.trust.root import RootOfTrust
+    from immutag.trust.rule import TrustRule
     from immutag.usecases.deployer import Deployer, Ended
     from immutag.usecases.release import Order
     from immutag.usecases.sbom import Sbom, Sboms
@@ -368,6 +370,16 @@ class Project:
     def sbom_difference(self, old: str, new: str) -> "Difference":
         """The packages that the second named release has instead of the first one's. Raises MissingTag."""
         return self._sboms.difference(self._named(old), self._named(new))
+
+    @property
+    def trust_rule(self) -> "TrustRule":
+        """Whose signatures count. Raises ConfigInvalid."""
+        return self._adapters.trust_rule
+
+    @property
+    def root_of_trust(self) -> "RootOfTrust":
+        """The Sigstore that vouches for identities and logs, read when it is needed."""
+        return self._adapters.root_of_trust
 
     @cached_property
     def witnesses(self) -> "Witnesses":

@@ -12,6 +12,7 @@ from immutag.cli.checks import Check, State, environment_checks, machine_checks,
 from immutag.cli.output import show
 from immutag.cli.session import coloured, directory, open_project
 from immutag.cli.table import Styled, table
+from immutag.cli.trust_checks import trust_checks
 from immutag.core.errors import ConfigInvalid, ImmutagError
 from immutag.settings import Settings, load
 
@@ -49,6 +50,7 @@ def _with_configuration(options: argparse.Namespace, settings: Settings) -> list
     try:
         with open_project(options) as project:
             checks += project_checks(project, os.environ)
+            checks += trust_checks(project)
             if options.probe:
                 checks.append(Check("write-once", State.OK, project.probe().value))
     except ImmutagError as error:

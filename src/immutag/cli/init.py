@@ -140,7 +140,13 @@ file = "{dockerfile}"
 # url = "sqlite:.immutag/ledger.db"
 
 [trust]
-# verification = "soft"    # or mandatory
+# verification = "soft"    # or mandatory, or auto: by the figures
+# key = "cosign.key"    # signs; its password in COSIGN_PASSWORD. Or keyless = true, in a CI with an identity
+# public_keys = ["cosign.pub"]    # whose signatures count
+# identities = [{{ issuer = "https://…", subject = "…" }}]
+
+[sbom]
+# enabled = false
 
 [metrics]
 # enabled = false

