@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +14,13 @@ from immutag.oci import IMAGE_INDEX, IMAGE_MANIFEST, Descriptor, attach, extend
 from immutag.oci.attach import Artifact, Layer
 from immutag.oci.http import Http
 from immutag.oci.legacy import LAYERS_LIMIT, SIMPLE_SIGNING, add_layer
+from immutag.oci.objects import Objects
 from immutag.oci.registry import Registry
 from immutag.oci.session import Limits
 from immutag.oci.standard_tag import Suffix, TagImmutable
 from immutag.trust.attached import CONTENT_LIMIT_BYTES, Kind, Unread
 from immutag.trust.places import Places, attestations, look
-from tests.faults.hostile_registry import HostileRegistry, Request, Wire, errors, hostile_registry
+from tests.faults.hostile_registry import HostileRegistry, Request, Wire, answer, errors, hostile_registry
 from tests.parts.images import described, descriptor
 
 FAST = Limits(timeout_s=2.0, stall_s=2.0, transfer_s=5.0, tries=2, first_wait_s=0.01, patience_s=1.0)
@@ -266,6 +268,27 @@ def test_a_list_that_changed_meanwhile_is_read_again(start: Start) -> None:
     assert len(parts.listed()) == 2
 
 
+def test_what_was_written_while_ours_was_made_is_read_before_we_write(start: Start) -> None:
+    """The config takes a while to upload; nothing that was read before that is written after it."""
+    theirs = described(b"theirs", SIMPLE_SIGNING)
+
+    def slow(parts: Parts, request: Request, wire: Wire) -> bool:
+        if (
+            request.method == "POST"
+            and described(b"{}", "a/b")["digest"] in parts.blobs
+            and not parts.manifests
+        ):
+            parts.manifests[f"{TAG}.sig"] = json.dumps(_referrer(theirs)).encode()
+            wire.drip(answer(202, {"Location": "/v2/owner/api/blobs/uploads/1"}), 0.001)
+            return True
+        return False
+
+    parts, registry, server = start(slow)
+    add_layer(registry, SUBJECT.digest, Suffix.SIGNATURES, Layer(SIMPLE_SIGNING, b"{}", {"a": "b"}))
+    assert json.loads(parts.manifests[f"{TAG}.sig"])["layers"][0] == theirs
+    assert len(server.asked("PUT", f"{TAG}.sig")) == 1
+
+
 def test_a_list_that_never_keeps_our_entry_ends_in_an_error(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -445,6 +468,17 @@ def test_a_bundle_that_is_not_there_as_named_spoils_no_other(
     parts.list_at_tag(parts.attached(bad), parts.attached(parts.blob(b"good")))
     found = {each.unread: each.content for each in look(registry, SUBJECT.digest).candidates}
     assert found == {unread: None, None: b"good"}
+
+
+def test_what_was_kept_is_held_against_the_manifest_too(start: Start, tmp_path: Path) -> None:
+    """A verdict is the same whether the content was asked for or kept."""
+    parts, registry, _ = start()
+    fields = parts.blob(b"bytes")
+    parts.list_at_tag(parts.attached({**fields, "size": 4}))
+    objects = Objects(tmp_path)
+    objects.put(Digest(fields["digest"]), b"bytes")
+    (found,) = look(registry, SUBJECT.digest, objects=objects).candidates
+    assert (found.content, found.unread) == (None, Unread.DAMAGED)
 
 
 def test_a_list_that_says_another_size_costs_no_verdict(start: Start) -> None:
