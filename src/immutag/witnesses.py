@@ -3,7 +3,6 @@
 Keys are unlocked and identities fetched when they are first needed; `soon` does it while a build runs.
 """
 
-import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -22,7 +21,6 @@ from immutag.settings import Settings
 from immutag.usecases.evidence import Witness
 
 if TYPE_CHECKING:
-    from immutag.core.provenance import Recipe
     from immutag.git.commit import Commit
     from immutag.oci.layout import Layout
     from immutag.oci.registry import Registry
@@ -133,13 +131,15 @@ class Witnesses:
 
     def _prove(self, claim: Claimed, order: "Order") -> Fact:
         from immutag.core.provenance import Run
+        from immutag.recipes import Recipes
         from immutag.usecases.prove_origin import prove_origin
 
+        recipes = Recipes(self._settings, self._registry)
         return prove_origin(
             claim,
             self._ledger.stream(order.stream),
-            recipe=self._recipe(),
-            bases=(),
+            recipe=recipes.recipe(),
+            bases=recipes.bases(claim),
             run=Run(self.builder_id, actor(self._environ)),
             by=self.attesting(claim.repository),
         )
@@ -148,18 +148,6 @@ class Witnesses:
     def builder_id(self) -> str:
         """Where this runs, as provenance and summaries name it."""
         return builder_id(self._environ, self._settings.provenance.builder_id)
-
-    def _recipe(self) -> "Recipe":
-        from immutag.core.provenance import Recipe
-
-        build = self._settings.build
-        return Recipe(
-            context=os.fspath(build.context),
-            dockerfile=os.fspath(build.file),
-            args=build.args,
-            platforms=tuple(map(str, build.platforms)),
-            builder_args=build.builder_args,
-        )
 
     def _wanted(self) -> frozenset[Evidence]:
         settings, wanted = self._settings, set[Evidence]()
