@@ -141,9 +141,9 @@ file = "{dockerfile}"
 
 [trust]
 # verification = "soft"    # or mandatory, or auto: by the figures
-# key = "cosign.key"    # signs; its password in COSIGN_PASSWORD. Or keyless = true, in a CI with an identity
-# public_keys = ["cosign.pub"]    # whose signatures count
-# identities = [{{ issuer = "https://…", subject = "…" }}]
+# public_keys = []    # whose signatures count, e.g. ["cosign.pub"]
+# identities = []    # whose certificates count, each an issuer and a subject
+# keyless = false    # sign as the CI's identity; or with a key's file (key), or a program (signer)
 
 [sbom]
 # enabled = false

@@ -25,16 +25,20 @@ class Witness:
     make: Callable[[Evidence, Claimed], Sequence[Fact]]
 
 
-def attest(evidence: Evidence, claim: Claimed, witness: Witness, report: Report) -> Sequence[Fact]:
-    """Attach it. Raises only where the signature is required; else the failure is the fact (law 7)."""
+def attest(
+    evidence: Evidence, claim: Claimed, witness: Witness, report: Report, *, told: Sequence[Fact]
+) -> Sequence[Fact]:
+    """Attach it, and give the facts that were not `told` before. Raises only where the signature is required;
+    else the failure is the fact (law 7)."""
     report.step(f"{evidence.value} of {claim.digest}")
     try:
-        return witness.make(evidence, claim)
+        made = witness.make(evidence, claim)
     except ImmutagError as error:
         if witness.required and evidence is Evidence.SIGNATURE:
             raise
         report.step(f"{evidence.value} of {claim.digest}: {error.message}: {error.found}")
         return [_failed(evidence, claim, error)]
+    return [fact for fact in made if isinstance(fact, EvidenceFailed) or fact not in told]
 
 
 def _failed(evidence: Evidence, claim: Claimed, error: ImmutagError) -> EvidenceFailed:

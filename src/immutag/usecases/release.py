@@ -86,7 +86,8 @@ def release(
     step = Step.REQUEST
     try:
         for _ in range(_LOOKS):
-            state = fold(order.tag, ledger.stream(order.stream))
+            entries = ledger.stream(order.stream)
+            state = fold(order.tag, entries)
             missing = owed(state, witness.wanted - tried, signs=witness.signs)
             seen = _look(order, state, registry, built, missing)
             try:
@@ -104,7 +105,7 @@ def release(
                 facts = _built(order, state, built)
             elif step is Step.ATTEST and state.claim:
                 evidence = min(missing, key=list(Evidence).index)
-                facts = attest(evidence, state.claim, witness, report)
+                facts = attest(evidence, state.claim, witness, report, told=[e.fact for e in entries])
                 tried |= {fact.evidence for fact in facts if isinstance(fact, EvidenceFailed)}
             else:
                 facts = _act(
