@@ -1,14 +1,14 @@
 """Certificates, logs and timestamps against a root of trust (Sigstore's client specification).
 
-What Sigstore's first and second generation make today is verified by the `sigstore` library, whole. Two forms
-it does not take: certificates of an authority whose root names no log (GitHub's, for private repositories:
-a signed timestamp and nothing else), and cosign's legacy layer. For these the same checks are made here, by
-the library's parts. A root of trust is fixed while it is used, so this is pure, and for all threads.
+What Sigstore's tools make today is verified by the `sigstore` library, whole. Three forms it does not take:
+certificates of an authority whose root names no log (GitHub's, for private repositories: a signed timestamp
+and nothing else), log entries of a few kinds, and cosign's legacy layer. For these the same checks are made
+here, by the library's parts. A root of trust is fixed while it is used, so this is pure, and for all threads.
 """
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from sigstore.verify import Verifier
 
 
+_BEYOND_LIBRARY = ({"kind": "intoto", "version": "0.0.2"}, {"kind": "dsse", "version": "0.0.2"})
+"""npm's and older cosign's attestations, and cosign 2.6 with Rekor v2."""
+
+
 class Authorities:
     """Roots of trust, each for its own certificates: `checks.Authority`."""
 
@@ -46,9 +50,13 @@ class Authorities:
         root = self._of(leaf)
         signature = envelope.signatures[0].value
         _check_signature(leaf, signature, envelope.signed())
-        if root.verifier:
+        if root.verifier and not _is_beyond_library(bundle):
             return check_by_library(root.verifier, bundle, envelope, trusted)
-        return root.check_times(leaf, root.timestamps(bundle.timestamps, signature), trusted)
+        times = root.timestamps(bundle.timestamps, signature)
+        if root.logs:
+            signed = Signed(envelope.signed(), envelope.payload, signature, chain.leaf)
+            times += check_log(root.logs, bundle, signed)
+        return root.check_times(leaf, times, trusted)
 
     def check_legacy(self, legacy: LegacySignature, trusted: tuple[IdentityRule, ...]) -> str:
         """The same of cosign's legacy form. Raises Refused."""
@@ -64,36 +72,23 @@ class Authorities:
     def check_bundle_log(self, bundle: Bundle, key: PublicKey, envelope: Envelope) -> None:
         """8: one of the logs proves that it holds the key's signature. Raises Refused."""
         signed = Signed(envelope.signed(), envelope.payload, envelope.signatures[0].value, key.der)
-        if not bundle.log_entries:
-            raise invalid(Check.LOG, "no log entry, and one is required")
-        refused: list[Refused] = []
-        for entry in bundle.log_entries:
-            for logs in self._logs():
-                try:
-                    check_entry(check_inclusion(logs, entry), signed)
-                except Refused as error:
-                    refused.append(error)
-                else:
-                    return
-        raise refused[0]
+        self._by_any_log(lambda logs: check_log(logs, bundle, signed))
 
     def check_legacy_log(self, legacy: LegacySignature, key: PublicKey) -> None:
         """8: one of the logs promised to hold the key's signature. Raises Refused."""
-        refused: list[Refused] = []
-        for logs in self._logs():
+        self._by_any_log(lambda logs: check_promise(logs, legacy, key.der))
+
+    def _by_any_log(self, check: "Callable[[RekorKeyring], object]") -> None:
+        """That the logs of one root pass the check."""
+        refused = invalid(Check.LOG, "the trusted root names no log, and one is required")
+        for logs in [root.logs for root in self._roots if root.logs]:
             try:
-                check_promise(logs, legacy, key.der)
+                check(logs)
             except Refused as error:
-                refused.append(error)
+                refused = error
             else:
                 return
-        raise refused[0]
-
-    def _logs(self) -> "list[RekorKeyring]":
-        found = [root.logs for root in self._roots if root.logs]
-        if not found:
-            raise invalid(Check.LOG, "the trusted root names no log, and one is required")
-        return found
+        raise refused
 
     def _of(self, leaf: "Certificate") -> "_Root":
         """4: the root whose authority made the certificate, or claims to have."""
@@ -191,6 +186,11 @@ class _Root:
             raise ValueError("a certificate that is not for signing code")
 
 
+def _is_beyond_library(bundle: Bundle) -> bool:
+    """Whether its log entry is of a kind that the library does not take, but tools write all the same."""
+    return any(entry.get("kindVersion") in _BEYOND_LIBRARY for entry in bundle.log_entries)
+
+
 def check_by_library(
     verifier: "Verifier", bundle: Bundle, envelope: Envelope, trusted: tuple[IdentityRule, ...]
 ) -> str:
@@ -207,6 +207,17 @@ def check_by_library(
     if found != (envelope.payload_type, envelope.payload):
         raise invalid(Check.CERTIFICATE, "two readers of the bundle see two statements")
     return policy.signer
+
+
+def check_log(logs: "RekorKeyring", bundle: Bundle, signed: Signed) -> list[datetime]:
+    """8: the log holds an entry about this signature; since when, if it promised to."""
+    if len(bundle.log_entries) != 1:  # of several, who is to say which one counts
+        raise invalid(Check.LOG, f"one log entry is required, and there are {len(bundle.log_entries)}")
+    entry = bundle.log_entries[0]
+    check_entry(check_inclusion(logs, entry), signed)
+    if not entry.get("inclusionPromise") or not entry.get("integratedTime"):
+        return []  # without a promise nobody has signed the time
+    return [_time(int(entry["integratedTime"]))]
 
 
 def check_inclusion(logs: "RekorKeyring", entry: Mapping[str, Any]) -> bytes:
@@ -248,11 +259,10 @@ def check_promise(logs: "RekorKeyring", legacy: LegacySignature, verifier: bytes
     _check_set(logs, legacy.promise)
     try:
         body = base64.b64decode(legacy.promise.body, validate=True)
-        since = datetime.fromtimestamp(legacy.promise.time, UTC)
-    except (ValueError, OverflowError, OSError):
+    except ValueError:
         raise invalid(Check.LOG, "a log entry that is none") from None
     check_entry(body, Signed(legacy.payload, legacy.payload, legacy.signature, verifier))
-    return since
+    return _time(legacy.promise.time)
 
 
 def _check_set(logs: "RekorKeyring", promise: LogPromise) -> None:
@@ -344,5 +354,12 @@ def _check_signature(leaf: "Certificate", signature: bytes, content: bytes) -> N
         raise invalid(Check.SIGNATURE, "not a signature by its certificate's key")
 
 
+def _time(seconds: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise invalid(Check.LOG, f"a time that is none: {seconds}") from None
+
+
 def _words(error: BaseException) -> str:
-    return shown(str(error) or type(error).__name__)
+    return shown(" ".join(str(error).split()) or type(error).__name__)
