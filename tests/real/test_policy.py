@@ -1,5 +1,6 @@
 """Mandatory verification, break-glass, and the policy commands, through the real command line (DR-003)."""
 
+import json
 import os
 import shutil
 import signal
@@ -29,6 +30,7 @@ from tests.parts.keys import new_key, private_pem, public_pem
 from tests.parts.peers import Peer
 from tests.parts.programs import peer
 from tests.parts.registries import Registry
+from tests.parts.sigstore import Sigstore
 from tests.parts.site import Site
 
 pytestmark = pytest.mark.slow
@@ -47,6 +49,9 @@ observe = ["{box}/observe"]
 TRUSTING = {"IMMUTAG_TRUST_PUBLIC_KEYS": "ours.pub"}
 MANDATORY = {**TRUSTING, "IMMUTAG_TRUST_VERIFICATION": "mandatory"}
 AUTO = {**TRUSTING, "IMMUTAG_TRUST_VERIFICATION": "auto"}
+UNREADABLE_ROOT = {
+    **TRUSTING, "IMMUTAG_TRUST_TRANSPARENCY_LOG": "true", "IMMUTAG_TRUST_TRUSTED_ROOT": "ours.pub",
+}  # fmt: skip
 GLASS = ("--allow-unverified", "--reason", "the pager rings")
 
 
@@ -193,9 +198,8 @@ def test_the_glass_is_broken_by_a_person_for_a_reason(place: Site, options: tupl
 
 def test_what_cannot_be_determined_is_no_verdict_and_no_glass_helps(place: Site) -> None:
     unsigned = released(place, signed_by=None)
-    log = {"IMMUTAG_TRUST_TRANSPARENCY_LOG": "true", "IMMUTAG_TRUST_TRUSTED_ROOT": "ours.pub"}
     signed = released(place)
-    for env in (MANDATORY | log, TRUSTING | log):
+    for env in (MANDATORY | UNREADABLE_ROOT, UNREADABLE_ROOT):
         error = refusal(place, "deploy", signed, *GLASS, env=env)
         assert (error["code"], error["status"]) == ("SOFT_VERIFY_TOOL_ERROR", 16)
     assert facts(place) == ["stopped", "stopped"]
@@ -297,6 +301,11 @@ def test_the_last_deployments_are_verified_again_by_any_rule(place: Site) -> Non
     assert [each["verdict"] for each in both["replayed"]] == ["refused", "allowed"]
     person = ("--identity", "dev@example.com", "--issuer", "https://issuer.example")
     assert place.json("policy", "simulate", *person)["refused"] == 3
+    unknown = place.run("--json", "policy", "simulate", env=UNREADABLE_ROOT)
+    assert unknown.returncode == 16
+    assert [each["verdict"] for each in json.loads(unknown.stdout)["replayed"]] == [
+        "refused", "refused", "undetermined",
+    ]  # fmt: skip
     assert place.facts() == before
     text = place.run("policy", "simulate", env=TRUSTING).stdout
     assert "1 allowed, 2 refused, 0 undetermined" in text
@@ -320,18 +329,64 @@ def test_the_rule_is_printed_for_others(place: Site) -> None:
     assert place.error("policy", "render", "gh", env=TRUSTING)["code"] == "CONFIG_INVALID"
 
 
-def test_cosign_by_the_rendered_rule_accepts_what_we_accept(place: Site) -> None:
-    cosign = Peer(peer("cosign"))
-    script = place.run("policy", "render", "cosign", env=TRUSTING).stdout
-    for signed_by, accepted in (("ours", True), ("other", False), (None, False)):
-        sha = released(place, signed_by=signed_by)
-        image = place.json("show", sha)["image"]
-        path = f"{Path(cosign.path).parent}:{os.environ['PATH']}"
-        ended = subprocess.run(
-            ["sh", "-c", script],
-            env={**os.environ, "PATH": path, "IMAGE": image},
-            capture_output=True,
-            check=False,
+PERSON = "dev@example.com"
+
+
+def signed_by_cosign(place: Site, sigstore: Sigstore, tool: str, *options: object) -> str:
+    """A release that only cosign has signed."""
+    sha = released(place, signed_by=None)
+    cosign = Peer(peer(tool), {"COSIGN_PASSWORD": ""})
+    cosign("sign", "-y", *options, place.json("show", sha)["image"])
+    return sha
+
+
+def images(place: Site, sigstore: Sigstore) -> dict[str, tuple[str, bool]]:
+    """Releases, and whether the rule of the test trusts who signed them."""
+    folder = place.folder
+    for name in ("ours", "other"):
+        peers = Peer(peer("cosign"), {"COSIGN_PASSWORD": ""})
+        peers(
+            "import-key-pair",
+            "--key",
+            folder / f"{name}.key",
+            "--output-key-prefix",
+            folder / f"{name}-cosign",
         )
-        assert (ended.returncode == 0) is accepted, ended.stderr
-        assert (place.run("verify", sha, env=TRUSTING).returncode == 0) is accepted
+    keyless = ("--signing-config", sigstore.signing_config, "--trusted-root", sigstore.trusted_root)
+
+    def by_identity(email: str) -> str:
+        return signed_by_cosign(
+            place, sigstore, "cosign", *keyless, "--identity-token", sigstore.token(email)
+        )
+
+    def by_key(name: str) -> str:
+        key = ("--key", folder / f"{name}-cosign.key")
+        return signed_by_cosign(place, sigstore, "cosign2", *key, "--tlog-upload=false")
+
+    return {
+        "our key": (released(place), True),
+        "our key, by cosign 2": (by_key("ours"), True),
+        "another key": (released(place, signed_by="other"), False),
+        "another key, by cosign 2": (by_key("other"), False),
+        "nobody": (released(place, signed_by=None), False),
+        "our person": (by_identity(PERSON), True),
+        "somebody whose name begins alike": (by_identity(f"{PERSON}.evil"), False),
+    }
+
+
+def test_cosign_by_the_rendered_rule_accepts_what_we_accept(place: Site, sigstore: Sigstore) -> None:
+    person = f'{{ issuer = "{sigstore.issuer}", subject_regexp = "dev@example.com" }}'
+    rule = {
+        **TRUSTING,
+        "IMMUTAG_TRUST_IDENTITIES": f"[{person}]",
+        "IMMUTAG_TRUST_TRUSTED_ROOT": str(sigstore.trusted_root),
+    }
+    script = place.run("policy", "render", "cosign", env=rule).stdout
+    path = f"{Path(peer('cosign')).parent}:{os.environ['PATH']}"
+    for name, (sha, accepted) in images(place, sigstore).items():
+        env = {**os.environ, "PATH": path, "IMAGE": place.json("show", sha)["image"]}
+        theirs = subprocess.run(
+            ["sh", "-c", script], env=env, cwd=place.folder, capture_output=True, check=False
+        )
+        assert (theirs.returncode == 0) is accepted, (name, theirs.stderr)
+        assert place.run("verify", sha, env=rule).returncode == (0 if accepted else 31), name
