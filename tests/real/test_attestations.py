@@ -238,15 +238,20 @@ def test_that_a_known_document_is_trusted_now_is_news(image: Image, tmp_path: Pa
     ledger.close()
 
 
-@pytest.mark.slow
-def test_the_command_shows_a_tree_and_keeps_what_it_found(site: Site) -> None:
-    """A release with provenance, and another tool's document beside it."""
+@pytest.fixture
+def signed_site(site: Site) -> Site:
+    """A released commit, signed and with provenance."""
     (site.folder / "key.pem").write_bytes(private_pem(a_key()))
     (site.folder / "key.pub").write_bytes(public_pem(a_key()))
-    config = site.folder / "immutag.toml"
-    config.write_text(config.read_text() + '\n[trust]\nkey = "key.pem"\npublic_keys = ["key.pub"]\n')
-    sha = site.commit("Sign", {"immutag.toml": config.read_text()})
+    config = (site.folder / "immutag.toml").read_text()
+    site.commit("Sign", {"immutag.toml": f'{config}\n[trust]\nkey = "key.pem"\npublic_keys = ["key.pub"]\n'})
     site.json("release")
+    return site
+
+
+@pytest.mark.slow
+def test_the_command_shows_a_tree_and_keeps_what_it_found(signed_site: Site) -> None:
+    site, sha = signed_site, signed_site.sha
     found = site.json("attestations", sha)
     assert {each["predicate_type"]: each["verified_by"] for each in found["attestations"]} == {
         "https://sigstore.dev/cosign/sign/v1": SIGNER,
@@ -261,4 +266,22 @@ def test_the_command_shows_a_tree_and_keeps_what_it_found(site: Site) -> None:
     assert SLSA_PROVENANCE in tree
     (only,) = site.json("attestations", found["image"], "--from", "legacy")["attestations"]
     assert only["source"] == "legacy"
-    print(tree)
+
+
+@pytest.mark.slow
+def test_a_releases_provenance_says_where_it_comes_from(signed_site: Site, cosign3: Peer) -> None:
+    image = signed_site.json("show", signed_site.sha)["image"]
+    (statement,) = predicates(
+        cosign3(
+            "verify-attestation", "--type", "slsaprovenance1", "--key", signed_site.folder / "key.pub",
+            "--insecure-ignore-tlog", "--allow-http-registry", image,
+        )
+    )  # fmt: skip
+    definition = statement["predicate"]["buildDefinition"]
+    details = statement["predicate"]["runDetails"]
+    assert definition["resolvedDependencies"][0]["digest"] == {"gitCommit": str(signed_site.sha)}
+    assert definition["externalParameters"]["dockerfile"] == "Dockerfile"
+    assert definition["externalParameters"]["ref"] == "refs/heads/main"
+    assert definition["internalParameters"] == {"builder": "buildah", "cleanBuild": True}
+    assert details["builder"]["id"] == "urn:immutag:builder:local"
+    assert details["metadata"]["startedOn"] < details["metadata"]["finishedOn"]

@@ -1,7 +1,7 @@
 """Whether a provenance is about what is being deployed. Pure: the checks in their order, one a function.
 
 Whoever signed it was checked before: a provenance by nobody we trust is not looked at. SLSA v1 and v0.2,
-as GitHub, GitLab, BuildKit and we ourselves write them.
+as GitHub, BuildKit and we ourselves write them.
 """
 
 import re
