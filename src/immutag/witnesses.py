@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from immutag.actor import actor
 from immutag.core.builder import builder_id
 from immutag.core.errors import ImmutagError
-from immutag.core.facts import Claimed, Evidence, Fact, Stream
+from immutag.core.facts import Claimed, Entry, Evidence, Fact, Stream
 from immutag.core.linkage import Document, Link
 from immutag.core.policy import Enforcement
 from immutag.core.report import Report
@@ -21,6 +21,7 @@ from immutag.settings import Settings
 from immutag.usecases.evidence import Witness
 
 if TYPE_CHECKING:
+    from immutag.core.statement import Statement
     from immutag.git.commit import Commit
     from immutag.oci.layout import Layout
     from immutag.oci.registry import Registry
@@ -111,38 +112,55 @@ class Witnesses:
         def make(evidence: Evidence, claim: Claimed) -> Sequence[Fact]:
             match evidence:
                 case Evidence.SIGNATURE:
-                    return [self.sign(claim)]
+                    return self.sign(claim, self._provenance_if_known(claim))
                 case Evidence.PROVENANCE:
-                    return [self._prove(claim, order)]
+                    return [self._prove(claim)]
                 case Evidence.CYCLONEDX | Evidence.SPDX:
                     attesting = self.attesting(claim.repository) if trust.signs else None
                     return sboms.describe(evidence, claim, attesting)
 
         return Witness(self._wanted(), trust.signs, trust.verification is Enforcement.MANDATORY, make)
 
-    def sign(self, claim: Claimed) -> Fact:
-        """The signature of a claimed digest."""
+    def sign(self, claim: Claimed, provenance: "Statement | None" = None) -> Sequence[Fact]:
+        """The signature of a claimed digest, and its provenance with it."""
         from immutag.usecases.sign import sign
 
-        entries = self._ledger.stream(Stream.release(claim.repository, claim.sha))
-        claimed_at = next(each.time for each in entries if isinstance(each.fact, Claimed))
-        by = self.attesting(claim.repository)
-        return sign(claim, claimed_at, legacy=self._settings.trust.legacy, by=by)
+        legacy, by = self._settings.trust.legacy, self.attesting(claim.repository)
+        return sign(claim, self._claimed_at(claim), provenance=provenance, legacy=legacy, by=by)
 
-    def _prove(self, claim: Claimed, order: "Order") -> Fact:
-        from immutag.core.provenance import Run
-        from immutag.recipes import Recipes
+    def _prove(self, claim: Claimed) -> Fact:
         from immutag.usecases.prove_origin import prove_origin
 
+        by = self.attesting(claim.repository)
+        return prove_origin(claim, self._claimed_at(claim), self._provenance(claim), by=by)
+
+    def _provenance(self, claim: Claimed) -> "Statement":
+        """Where the claimed digest comes from. Raises LedgerConflict where nobody recorded it."""
+        from immutag.core.provenance import Run, provenance
+        from immutag.recipes import Recipes
+
         recipes = Recipes(self._settings, self._registry)
-        return prove_origin(
-            claim,
-            self._ledger.stream(order.stream),
+        return provenance(
+            self._entries(claim),
             recipe=recipes.recipe(),
             bases=recipes.bases(claim),
             run=Run(self.builder_id, actor(self._environ)),
-            by=self.attesting(claim.repository),
         )
+
+    def _provenance_if_known(self, claim: Claimed) -> "Statement | None":
+        """To go with the signature; if it cannot be made, that is said when its own turn comes."""
+        if Evidence.PROVENANCE not in self._wanted():
+            return None
+        try:
+            return self._provenance(claim)
+        except ImmutagError:
+            return None
+
+    def _entries(self, claim: Claimed) -> Sequence[Entry]:
+        return self._ledger.stream(Stream.release(claim.repository, claim.sha))
+
+    def _claimed_at(self, claim: Claimed) -> str:
+        return next(each.time for each in self._entries(claim) if isinstance(each.fact, Claimed))
 
     @cached_property
     def builder_id(self) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from immutag.core.facts import Built, Claimed, Entry, Fact, Requested, Stream
-from immutag.core.provenance import BaseImage, Recipe, Run
+from immutag.core.provenance import BaseImage, Recipe, Run, provenance
 from immutag.core.values import Digest, GitSha, ImageRef, RepositoryType
 from immutag.oci import Descriptor
 from immutag.oci.copy import copy
@@ -68,7 +68,9 @@ class Image:
         recipe = Recipe("", "Dockerfile", {}, ("linux/amd64",), ())
         base = BaseImage("docker.io/library/debian:12", Digest("sha256:" + "b" * 64))
         run = Run(BUILDER, "tester@here")
-        attested = prove_origin(claim, entries, recipe=recipe, bases=[base], run=run, by=self.attesting())
+        claimed_at = next(each.time for each in entries if isinstance(each.fact, Claimed))
+        statement = provenance(entries, recipe=recipe, bases=[base], run=run)
+        attested = prove_origin(claim, claimed_at, statement, by=self.attesting())
         return attested.manifest
 
 

@@ -17,23 +17,32 @@ from immutag.core.values import GitSha
 
 def save(folder: Path, artifact: str, file: str, content: bytes) -> Path:
     """The file, whole or not at all. Raises ConfigInvalid where it cannot be written."""
-    made = folder / artifact
+    return write_whole(folder / artifact / file, content)
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """A file that is never seen half written, in place of one that is there. Raises ConfigInvalid."""
     try:
-        made.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=made) as own:
-            unfinished = Path(own) / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as own:
+            unfinished = Path(own) / path.name
             unfinished.write_bytes(content)
-            return unfinished.replace(made / file)
+            return unfinished.replace(path)
     except OSError as error:
         raise ConfigInvalid(
-            "an artifact cannot be written",
-            expected=f"{made / file}",
+            "a file cannot be written",
+            expected=str(path),
             found=error.strerror or type(error).__name__,
-            remedy=f"ls -ld {folder}; df {folder}",
+            remedy=f"ls -ld {path.parent}; df {path.parent}",
         ) from error
 
 
 def save_metadata(folder: Path, sha: GitSha, record: Mapping[str, object]) -> Path:
     """The release's record, as the artifact `image-metadata-<sha>`."""
     name = f"image-metadata-{sha}"
-    return save(folder, name, f"{name}.json", json.dumps(record, indent=2).encode() + b"\n")
+    return save(folder, name, f"{name}.json", metadata(record))
+
+
+def metadata(record: Mapping[str, object]) -> bytes:
+    """The release's record as a file."""
+    return json.dumps(record, indent=2).encode() + b"\n"

@@ -4,13 +4,13 @@ Before: the image is in the registry. After: whoever lists its referrers finds t
 in between: the next run finds what is there, or makes the same again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from immutag.core.frozen import frozen
 from immutag.core.statement import PAYLOAD_TYPE, Statement
 from immutag.core.values import Digest
 from immutag.oci import Descriptor
-from immutag.oci.attach import Artifact, Layer, attach
+from immutag.oci.attach import Artifact, Layer, attach_all
 from immutag.oci.registry import Registry
 from immutag.trust import Signer
 from immutag.trust.attached import Attached, Kind
@@ -41,19 +41,35 @@ def attest(statement: Statement, *, subject: Descriptor, created: str, by: Attes
     `created`: RFC 3339, the time of what is stated: nothing depends on the clock of this run.
     Raises PushFailure, RegistryAuth, RegistryUnavailable, SoftVerifyToolError.
     """
-    payload = statement.encode()
-    found: list[Digest] = []
+    return attest_all([statement], subject=subject, created=created, by=by)[0]
 
-    def is_there(candidate: Attached) -> bool:
-        if _states(candidate, payload) and by.is_ours(candidate.content or b""):
-            found.append(candidate.manifest.digest)
-        return bool(found)
 
-    by.places.look_until(subject.digest, is_there)
-    if found:
-        return found[0]
-    bundle = by.signer.bundle(payload)
-    return attach(by.registry, subject, artifact(bundle, statement.predicate_type, created)).digest
+def attest_all(
+    statements: Sequence[Statement], *, subject: Descriptor, created: str, by: Attesting
+) -> list[Digest]:
+    """The same of several statements: the image's list of referrers is read, and written, once for all."""
+    payloads = [statement.encode() for statement in statements]
+    found: dict[bytes, Digest] = {}
+
+    def all_there(candidate: Attached) -> bool:
+        stated = _stated(candidate)
+        if stated in payloads and stated not in found and by.is_ours(candidate.content or b""):
+            found[stated] = candidate.manifest.digest
+        return len(found) == len(payloads)
+
+    by.places.look_until(subject.digest, all_there)
+    missing = [
+        (payload, statement)
+        for payload, statement in zip(payloads, statements, strict=True)
+        if payload not in found
+    ]
+    artifacts = [
+        artifact(by.signer.bundle(payload), each.predicate_type, created) for payload, each in missing
+    ]
+    if artifacts:
+        made = attach_all(by.registry, subject, artifacts)
+        found |= {payload: each.digest for (payload, _), each in zip(missing, made, strict=True)}
+    return [found[payload] for payload in payloads]
 
 
 def artifact(bundle: bytes, predicate_type: str, created: str) -> Artifact:
@@ -62,14 +78,14 @@ def artifact(bundle: bytes, predicate_type: str, created: str) -> Artifact:
     return Artifact(BUNDLE_V03, (Layer(BUNDLE_V03, bundle, {}),), said)
 
 
-def _states(candidate: Attached, payload: bytes) -> bool:
-    """Whether it is a bundle that holds exactly this statement."""
+def _stated(candidate: Attached) -> bytes | None:
+    """The statement in a bundle, byte for byte; None in anything else."""
     if candidate.kind is not Kind.BUNDLE or candidate.content is None:
-        return False
+        return None
     try:
         content = parse_bundle(candidate.content).content
     except Malformed:
-        return False
-    return (
-        isinstance(content, Envelope) and content.payload_type == PAYLOAD_TYPE and content.payload == payload
-    )
+        return None
+    if isinstance(content, Envelope) and content.payload_type == PAYLOAD_TYPE:
+        return content.payload
+    return None

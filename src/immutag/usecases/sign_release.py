@@ -1,6 +1,6 @@
 """Sign a release that exists: what its release would have done, had there been a key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from immutag.core.errors import MissingTag
 from immutag.core.facts import Claimed, Fact, SignatureChecked, Stream
@@ -16,7 +16,7 @@ from immutag.usecases.record import append_while
 def sign_release(
     sha: GitSha,
     *,
-    sign: Callable[[Claimed], Fact],
+    sign: Callable[[Claimed], Sequence[Fact]],
     verify: Callable[[Repository, Digest], Verification],
     repositories: Repositories,
     ledger: Ledger,
@@ -30,13 +30,13 @@ def sign_release(
     stream = Stream.release(claim.repository, sha)
     report.step(f"sign {claim.repository}@{claim.digest}")
     known = [entry.fact for entry in ledger.stream(stream)]
-    signed = sign(claim)
-    if signed not in known:
-        append_while(ledger, stream, signed)
+    news = [fact for fact in sign(claim) if fact not in known]
+    for fact in news:
+        append_while(ledger, stream, fact)
     finding = signature_of(verify(claim.repository, claim.digest))
     checked = SignatureChecked(sha, claim.repository, claim.digest, *finding)
     last = next((fact for fact in reversed(known) if isinstance(fact, SignatureChecked)), None)
-    if signed not in known or last != checked:
+    if news or last != checked:
         append_while(ledger, stream, checked)
     return stream
 
