@@ -10,9 +10,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import yaml
 
+import immutag
 from immutag.core.facts import (
     Deploying,
     Fact,
@@ -88,6 +90,13 @@ def released(place: Site, *, signed_by: str | None = "ours") -> str:
 
 def deploy(place: Site, sha: str, *options: str, env: Mapping[str, str] = MANDATORY) -> Any:
     return place.json("deploy", "--sha", sha, "--env", "staging", *options, env=env)
+
+
+def valid(schema: str, document: Any) -> Any:
+    """The document, if the shipped schema says that it is one."""
+    file = Path(immutag.__file__).parent / "schemas" / f"{schema}.json"
+    jsonschema.Draft202012Validator(json.loads(file.read_text())).validate(document)
+    return document
 
 
 def refusal(place: Site, command: str, sha: str, *options: str, env: Mapping[str, str] = MANDATORY) -> Any:
@@ -233,13 +242,13 @@ def test_auto_becomes_mandatory_with_the_thirtieth_and_never_goes_back(place: Si
     history(place, 28)
     first, second, unsigned = released(place), released(place), released(place, signed_by=None)
     deploy(place, first, env=AUTO)
-    (before,) = place.json("policy", "status", env=AUTO)
+    (before,) = valid("policy-status", place.json("policy", "status", env=AUTO))
     assert (before["in_force"], before["figures"]["deployed"], before["since"]) == ("soft", 29, None)
     assert before["lacking"] == ["1 more distinct SHAs deployed (29 of 30)"]
     deploy(place, second, env=AUTO)
     assert facts(place)[-3:] == ["deploying", "healthy", "mandatory"]
     assert refusal(place, "deploy", unsigned, env=AUTO)["code"] == "POLICY_VIOLATION"
-    (after,) = place.json("policy", "status", "--environment", "staging", env=AUTO)
+    (after,) = valid("policy-status", place.json("policy", "status", "--environment", "staging", env=AUTO))
     assert after["in_force"] == "mandatory"
     assert after["decided_by"] == {"deployed": 30, "signed": 30, "checks": 30, "failures": 0}
     deploy(place, unsigned, env=TRUSTING)  # a person has set it to soft
@@ -249,6 +258,7 @@ def test_auto_becomes_mandatory_with_the_thirtieth_and_never_goes_back(place: Si
     )
     assert facts(place).count("mandatory") == 1
     assert "mandatory since" in place.run("policy", "status", env=AUTO).stdout
+    assert "30 of 30 signed, 0 of 30 failed" in place.run("history", "--limit", "50").stdout
 
 
 def test_a_kill_before_the_decision_is_told_changes_only_when_it_is(place: Site) -> None:
@@ -288,7 +298,7 @@ def test_the_last_deployments_are_verified_again_by_any_rule(place: Site) -> Non
     for sha in (good, by_other, unsigned):
         deploy(place, sha, env=TRUSTING)
     before = place.facts()
-    found = place.json("policy", "simulate", env=TRUSTING)
+    found = valid("policy-simulation", place.json("policy", "simulate", env=TRUSTING))
     assert {name: found[name] for name in ("deployments", "allowed", "refused", "undetermined")} == {
         "deployments": 3, "allowed": 1, "refused": 2, "undetermined": 0,
     }  # fmt: skip
@@ -303,9 +313,8 @@ def test_the_last_deployments_are_verified_again_by_any_rule(place: Site) -> Non
     assert place.json("policy", "simulate", *person)["refused"] == 3
     unknown = place.run("--json", "policy", "simulate", env=UNREADABLE_ROOT)
     assert unknown.returncode == 16
-    assert [each["verdict"] for each in json.loads(unknown.stdout)["replayed"]] == [
-        "refused", "refused", "undetermined",
-    ]  # fmt: skip
+    replayed = valid("policy-simulation", json.loads(unknown.stdout))["replayed"]
+    assert [each["verdict"] for each in replayed] == ["refused", "refused", "undetermined"]
     assert place.facts() == before
     text = place.run("policy", "simulate", env=TRUSTING).stdout
     assert "1 allowed, 2 refused, 0 undetermined" in text

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from immutag.core.errors import LedgerConflict
 from immutag.core.escalation import WINDOW, Figures, covers, figures
 from immutag.core.facts import (
     Deploying,
@@ -17,6 +18,7 @@ from immutag.core.facts import (
     Failed,
     Healthy,
     Held,
+    Mandatory,
     Outcome,
     Restored,
     RolledBack,
@@ -27,7 +29,8 @@ from immutag.core.facts import (
 )
 from immutag.core.values import Digest, EnvironmentName, GitSha, Repository, RepositoryType
 from immutag.ledger.sqlite import SqliteLedger
-from immutag.usecases.escalate import read_figures
+from immutag.usecases.escalate import escalate, read_figures
+from immutag.usecases.state import state_of
 
 REPOSITORY = Repository("registry.example", "owner/api")
 PRODUCTION = EnvironmentName("production")
@@ -293,6 +296,18 @@ def test_of_one_deployment_for_each_commit_the_order_does_not_matter(acts: list[
     shuffled = list(once)
     random.shuffle(shuffled)  # type: ignore[attr-defined] # hypothesis calls it object
     assert of(shuffled) == of(once)
+
+
+def test_of_two_who_decide_at_once_one_tells_it(tmp_path: Path) -> None:
+    with closing(SqliteLedger(tmp_path / "ledger.db", actor="tester")) as ledger:
+        for version, entry in enumerate(stream_of(signed(30))):
+            ledger.append(STREAM, entry.fact, after=version)
+        seen, due = state_of(ledger, STREAM), read_figures(ledger, STREAM)
+        escalate(seen, due, PRODUCTION, canonical=REPOSITORY, ledger=ledger, stream=STREAM)
+        with pytest.raises(LedgerConflict):
+            escalate(seen, due, PRODUCTION, canonical=REPOSITORY, ledger=ledger, stream=STREAM)
+        assert state_of(ledger, STREAM).mandatory
+        assert ledger.stream(STREAM)[-1].fact == Mandatory(REPOSITORY, PRODUCTION, 30, 30, 30, 0)
 
 
 @pytest.mark.parametrize("refusals", [0, 40, 600])

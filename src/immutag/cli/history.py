@@ -95,6 +95,8 @@ def _row(entry: Entry) -> tuple[object, ...]:
 
 def _detail(fact: dict[str, object]) -> object:
     """The one thing about this fact that a reader looks for."""
+    if fact.get("signed") is not None:
+        return f"{fact['signed']} of {fact['deployed']} signed, {fact['failures']} of {fact['checks']} failed"
     for name in ("message", "why", "reason", "outcome", "status", "write_once", "digest"):
         if fact.get(name):
             return fact[name]
