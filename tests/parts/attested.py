@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+
 from immutag.core.facts import Built, Claimed, Entry, Fact, Requested, Stream
 from immutag.core.provenance import BaseImage, Recipe, Run, provenance
 from immutag.core.values import Digest, GitSha, ImageRef, RepositoryType
@@ -19,18 +22,31 @@ from immutag.trust.dsse import Envelope
 from immutag.trust.github import GitHub
 from immutag.trust.key_signer import KeySigner
 from immutag.trust.places import Places
-from immutag.trust.private_key import PrivateKey, parse_private_key
+from immutag.trust.private_key import parse_private_key
+from immutag.trust.public_key import PublicKey
 from immutag.usecases.attest import Attesting
 from immutag.usecases.attestations import Gathered, Source, Where, gather
 from immutag.usecases.prove_origin import prove_origin
 from tests.parts import registries
 from tests.parts.facts import chained
 from tests.parts.images import MANIFEST, add, add_image, add_index, add_json, descriptor, finish
-from tests.parts.keys import a_key, private_pem, public_pem
+from tests.parts.keys import Private, a_key, private_pem, public_pem
 
 SHA = GitSha("1" * 40)
 BUILDER = "https://builder.example"
-SIGNER = KeySigner(parse_private_key(private_pem(a_key()), password=lambda: b"")).name
+SIGNER = parse_private_key(private_pem(a_key()), password=lambda: b"").public.name
+
+
+class Fickle:
+    """A key whose signatures differ from one to the next, as those of most programs and services do."""
+
+    def __init__(self, key: Private) -> None:
+        self._key = key
+        self.public: PublicKey = parse_private_key(private_pem(key), password=lambda: b"").public
+
+    def sign(self, payload: bytes) -> bytes:
+        assert isinstance(self._key, EllipticCurvePrivateKey)
+        return self._key.sign(payload, ECDSA(SHA256()))
 
 
 class Image:
@@ -39,7 +55,7 @@ class Image:
     def __init__(self, registry: Registry, content: Descriptor, folder: Path) -> None:
         self.registry, self.content = registry, content
         self.reference = f"{registry.repository}@{content.digest}"
-        self.key = parse_private_key(private_pem(a_key()), password=lambda: b"")
+        self.key = Fickle(a_key())
         self.public = folder / "key.pub"
         self.public.write_bytes(public_pem(a_key()))
         self.private = folder / "key.pem"
@@ -74,7 +90,7 @@ class Image:
         return attested.manifest
 
 
-def is_by(key: PrivateKey, bundle: bytes) -> bool:
+def is_by(key: Fickle, bundle: bytes) -> bool:
     content = parse_bundle(bundle).content
     return isinstance(content, Envelope) and key.public.verify(content.signatures[0].value, content.signed())
 

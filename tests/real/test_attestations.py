@@ -15,10 +15,19 @@ from immutag.ledger.sqlite import SqliteLedger
 from immutag.oci.http import Http
 from immutag.oci.layout import Layout
 from immutag.trust.bundle import BUNDLE_V03
-from immutag.trust.private_key import parse_private_key
 from immutag.usecases.attestations import Source, ingest
 from tests.parts import registries
-from tests.parts.attested import BUILDER, SIGNER, Image, buildkit_index, gathered, listed, of_buildkit, pushed
+from tests.parts.attested import (
+    BUILDER,
+    SIGNER,
+    Fickle,
+    Image,
+    buildkit_index,
+    gathered,
+    listed,
+    of_buildkit,
+    pushed,
+)
 from tests.parts.images import MANIFEST, add_image, add_index, descriptor
 from tests.parts.keys import a_key, cosign_pem, new_key, private_pem, public_pem
 from tests.parts.peers import Crane, Peer
@@ -74,7 +83,8 @@ def test_cosign_accepts_our_provenance(image: Image, cosign3: Peer) -> None:
     assert statement["subject"][0]["digest"] == {"sha256": image.content.digest.hex}
 
 
-def test_proving_it_again_attaches_nothing(image: Image, oras: Peer, crane: Crane) -> None:
+def test_proving_it_again_attaches_nothing(image: Image, oras: Peer) -> None:
+    """Though signing it again would give another signature."""
     first = image.prove()
     assert image.prove() == first
     found = json.loads(oras("discover", "--plain-http", "--format", "json", image.reference))
@@ -84,7 +94,7 @@ def test_proving_it_again_attaches_nothing(image: Image, oras: Peer, crane: Cran
 def test_somebody_elses_equal_statement_is_not_ours(image: Image, oras: Peer) -> None:
     """The same words, signed by another key: ours is still to be made."""
     ours = image.key
-    image.key = parse_private_key(private_pem(new_key("P-256")), password=lambda: b"")
+    image.key = Fickle(new_key("P-256"))
     theirs = image.prove()
     image.key = ours
     assert image.prove() != theirs
@@ -230,7 +240,7 @@ def test_that_a_known_document_is_trusted_now_is_news(image: Image, tmp_path: Pa
     image.prove()
     ledger = SqliteLedger(tmp_path / "ledger.db", actor="tester@here")
     known = image.key
-    image.key = parse_private_key(private_pem(new_key("P-256")), password=lambda: b"")
+    image.key = Fickle(new_key("P-256"))
     assert ingest(gathered(image), ledger=ledger) == 1
     image.key = known
     assert ingest(gathered(image), ledger=ledger) == 1
