@@ -127,6 +127,11 @@ def test_provenance_of_another_commit_stops_a_deployment_where_verification_is_m
     assert refused["code"] == "POLICY_VIOLATION"
     assert "provenance" in refused["message"]
     assert refused["found"] == "f" * 40
+    plan = site.json(
+        "deploy", "--sha", contradicted, "--env", "staging", "--dry-run", "--allow-unverified",
+        "--reason", "looked at by two of us", env=mandatory,
+    )  # fmt: skip
+    assert plan["allowed_for"] == "looked at by two of us"
     soft = site.run("deploy", "--sha", contradicted, "--env", "staging", env=ours.env)
     assert soft.returncode == 0
     assert "contradicted" in soft.stderr

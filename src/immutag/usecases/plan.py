@@ -16,7 +16,7 @@ from immutag.deploy import Target
 from immutag.ledger import Ledger
 from immutag.oci import Descriptor, Store
 from immutag.oci.copy import digests
-from immutag.usecases.origin import Origin, ensure_origin
+from immutag.usecases.origin import Contradicted, Origin, ensure_origin
 
 Command = Literal["deploy", "rollback"]
 
@@ -139,14 +139,13 @@ def plan(
         wish.command, release, image, store=store, target=target, environment=environment, report=report
     )
     verification = verify(claim.repository, claim.digest)
-    allowed_for = _allowed_for(wish, verification, enforcement)
-    if allowed_for is None:
-        ensure_verified(verification, enforcement)
     origin = find_origin(release.tag, claim.digest)
-    if allowed_for is None:
-        ensure_origin(origin, image, enforcement)
     if origin:
         report.step(f"provenance of {image}: {origin}")
+    allowed_for = _allowed_for(wish, verification, origin, enforcement)
+    if allowed_for is None:
+        ensure_verified(verification, enforcement)
+        ensure_origin(origin, image, enforcement)
     previous = state.current
     return Plan(
         command=wish.command,
@@ -165,10 +164,13 @@ def plan(
     )
 
 
-def _allowed_for(wish: Wish, verification: Verification, enforcement: Enforcement) -> str | None:
+def _allowed_for(
+    wish: Wish, verification: Verification, origin: Origin, enforcement: Enforcement
+) -> str | None:
     """The reason of a break-glass that is needed: without one there is none, and nothing is broken where
     nothing would be refused."""
-    refused = enforcement is not Enforcement.SOFT and isinstance(verification, Unverified)
+    doubted = isinstance(verification, Unverified) or isinstance(origin, Contradicted)
+    refused = doubted and enforcement is not Enforcement.SOFT
     return wish.reason or None if refused and wish.allow_unverified else None
 
 
