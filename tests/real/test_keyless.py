@@ -33,6 +33,7 @@ def person(sigstore: Sigstore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGSTORE_ID_TOKEN", sigstore.token("dev@example.com"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("person")
 def test_statements_are_signed_with_one_certificate_as_they_are(
     sigstore: Sigstore, services: Services
