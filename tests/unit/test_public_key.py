@@ -57,6 +57,17 @@ def test_a_key_says_how_it_signs() -> None:
     assert not parse_public_key(public_pem(key)).verify(key.sign(PAYLOAD, pss, SHA256()), PAYLOAD)
 
 
+@pytest.mark.parametrize("point", [b"\x04" + bytes(64), b"\x04" + b"\xff" * 64, b"\x02" + b"\x01" * 64])
+def test_a_point_that_is_on_no_curve_is_no_key(point: bytes) -> None:
+    """The usual form of a P-256 key is read without the library's reader, and no less strictly."""
+    der = parse_public_key(public_pem(new_key("P-256"))).der
+    with pytest.raises(ConfigInvalid):
+        PublicKey(der[:-65] + point)
+    body = base64.encodebytes(der[:-65] + point)
+    with pytest.raises(ConfigInvalid):
+        parse_public_key(b"-----BEGIN PUBLIC KEY-----\n" + body + b"-----END PUBLIC KEY-----\n")
+
+
 def vectors() -> list[Any]:
     files = sorted(WYCHEPROOF.glob("*.json"))
     return [

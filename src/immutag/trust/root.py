@@ -6,7 +6,6 @@ read or fetched decides nothing: SoftVerifyToolError.
 
 import json
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -165,6 +164,8 @@ def _kept(environ: Mapping[str, str]) -> Path | None:
 
 def _keep(path: Path, content: bytes) -> None:
     """All of it or nothing; where it cannot be kept it is fetched again."""
+    import tempfile
+
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=".", dir=path.parent)
