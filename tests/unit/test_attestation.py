@@ -50,6 +50,7 @@ def attached(
 @pytest.mark.parametrize(
     ("kind", "content", "signer"),
     [(Kind.BUNDLE, BUNDLE, KEY.name), (Kind.ENVELOPE, ENVELOPE, "a key"), (Kind.OTHER, STATEMENT, None)],
+    ids=["bundle", "envelope", "statement"],
 )
 def test_a_statement_is_read_in_every_form(kind: Kind, content: bytes, signer: str | None) -> None:
     assert read(attached(kind, content)) == Said(CYCLONEDX, frozenset({IMAGE}), signer, None)
