@@ -8,6 +8,7 @@ pytest_plugins = [
     "tests.parts.registries",
     "tests.parts.peers",
     "tests.parts.checkouts",
+    "tests.parts.git_http",
     "tests.parts.engines",
     "tests.parts.pushgateway",
     "tests.parts.site",

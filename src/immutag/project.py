@@ -15,7 +15,8 @@ from immutag.core.policy import Repositories
 from immutag.core.report import Report
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, Repository
 from immutag.core.views import Document
-from immutag.ledger.sqlite import SqliteLedger
+from immutag.ledger import Ledger
+from immutag.ledgers import open_ledger
 from immutag.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Project:
     ) -> None:
         self.settings = settings
         self._directory = directory
-        self.ledger = SqliteLedger(settings.ledger.path, actor=actor(environ))
+        self.ledger: Ledger = open_ledger(settings.ledger, directory, actor=actor(environ))
         self.last_record: Document | None = None
         self.repositories = Repositories(
             settings.image.repository, settings.image.staging, settings.image.main

@@ -1,5 +1,7 @@
 """What every ledger does, whatever it is kept in. A backend joins by one line in BACKENDS."""
 
+import secrets
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,9 +16,11 @@ from immutag.core.facts import Claimed, Fact, Held, Requested, Stream
 from immutag.core.known_head import KnownHead
 from immutag.core.merkle import EMPTY_ROOT, root_of
 from immutag.core.values import Digest, EnvironmentName, GitSha, Repository, RepositoryType
+from immutag.git.remote_branch import RemoteBranch
 from immutag.ledger import Checkpoint, Ledger, against
 from immutag.ledger.chain import START
 from immutag.ledger.export import export
+from immutag.ledger.git import GitLedger
 from immutag.ledger.head import Head, head_of
 from immutag.ledger.sqlite import SqliteLedger
 from tests.parts.facts import FACTS, STREAMS
@@ -37,10 +41,20 @@ def sqlite(folder: Path, clock: Clock) -> Ledger:
     return SqliteLedger(folder / "new" / "ledger.db", actor="tester@here", clock=clock)
 
 
-BACKENDS: dict[str, Callable[[Path, Clock], Ledger]] = {"sqlite": sqlite}
+def git(folder: Path, clock: Clock) -> Ledger:
+    """Each opens it as another CI job would: with nothing on its machine."""
+    remote = folder.with_name(f"{folder.name}-remote")
+    if not remote.exists():
+        subprocess.run(["git", "init", "--quiet", "--bare", remote], check=True)
+    cache = folder / "new" / secrets.token_hex(4)
+    branch = RemoteBranch(cache / "repo.git", f"file://{remote}", "immutag-ledger")
+    return GitLedger(cache, branch, actor="tester@here", clock=clock)
 
 
-@pytest.fixture(params=BACKENDS)
+BACKENDS: dict[str, Callable[[Path, Clock], Ledger]] = {"sqlite": sqlite, "git": git}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("git", marks=pytest.mark.slow)])
 def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Opens the same ledger each time, as another process would."""
     opened: list[Ledger] = []
@@ -306,7 +320,7 @@ def test_threads_share_a_ledger(ledger: Ledger) -> None:
     assert ledger.verify().size == 160
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pairs=st.lists(st.tuples(STREAMS, FACTS), max_size=12))
 def test_whatever_is_appended_is_read_and_exported_as_it_was(
     open_ledger: Open, tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[Stream, Fact]]

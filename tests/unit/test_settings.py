@@ -15,6 +15,7 @@ from immutag.core.values import EnvironmentName, Platform, Repository
 from immutag.settings import (
     CommandTarget,
     ContainerTarget,
+    GitBranch,
     Settings,
     find,
     load,
@@ -241,7 +242,10 @@ def _split(key: str) -> list[str]:
         ("registry = 3", "unknown key image.registry", "repository"),
         ('[registry."not a host"]', "registry", "host[:port]"),
         ('[ledger]\nurl = "postgresql://u:hush@h/db"', "ledger.url", "not in this version"),
-        ('[ledger]\nurl = "git+https://h/r#immutag-ledger"', "ledger.url", "not in this version"),
+        ('[ledger]\nurl = "git+https://u:hush@h/r#immutag-ledger"', "ledger.url", "without a password"),
+        ('[ledger]\nurl = "git+https://h/r#a..b"', "ledger.url", "git+https://HOST/PATH#"),
+        ('[ledger]\nurl = "git+ftp://h/r"', "ledger.url", "git+https://HOST/PATH#"),
+        ('[ledger]\nurl = "git+https://h/--upload-pack=x y"', "ledger.url", "git+https://HOST/PATH#"),
         ('[ledger]\nurl = "ledger.db"', "ledger.url", "sqlite:PATH"),
         ('[ledger]\nurl = "sqlite://ledger.db"', "ledger.url", "sqlite:PATH"),
         ('[trust]\nverification = "off"', "trust.verification", "one of soft, mandatory, auto"),
@@ -274,6 +278,23 @@ def test_what_cannot_be_used_is_refused_with_its_path(
     assert expected in error.expected
     assert error.remedy
     assert "hush" not in f"{error.message}{error.expected}{error.found}{error.remedy}"
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "branch"),
+    [
+        ("git+https://ghcr.example/o/r.git#ledger", "https://ghcr.example/o/r.git", "ledger"),
+        ("git+https://token@h:8443/o/r", "https://token@h:8443/o/r", "immutag-ledger"),
+        ("git+ssh://git@github.com/o/r.git#a/b.c", "ssh://git@github.com/o/r.git", "a/b.c"),
+        ("git+file:///srv/r", "file:///srv/r", "immutag-ledger"),
+        ("git+http://127.0.0.1:1/r", "http://127.0.0.1:1/r", "immutag-ledger"),
+    ],
+)
+def test_a_ledger_may_be_a_branch(read: Read, tmp_path: Path, url: str, address: str, branch: str) -> None:
+    ledger = read(f'[ledger]\nurl = "{url}"\n').ledger
+    assert ledger.branch == GitBranch(address, branch)
+    assert ledger.path.parent == tmp_path / ".immutag"
+    assert read('[ledger]\nurl = "git+https://other.example/r"\n').ledger.path != ledger.path
 
 
 @pytest.mark.parametrize(

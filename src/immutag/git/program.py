@@ -1,7 +1,7 @@
 """One way to run git: the same answers whatever the user's configuration, hooks and environment say."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -50,6 +50,17 @@ def git(
             remedy="git fsck",
         )
     return done
+
+
+def ask(
+    directory: Path, *arguments: str, timeout_s: float, env: Mapping[str, str] | None = None
+) -> process.Finished:
+    """Run git, however it ends. Raises ConfigInvalid if it is missing."""
+    argv = _argv(directory, arguments)
+    try:
+        return process.run(argv, timeout_s=timeout_s, env={**_ENV, **(env or {})}, without=_SURROUNDINGS)
+    except FileNotFoundError:
+        raise _missing() from None
 
 
 @contextmanager

@@ -8,10 +8,11 @@ never written again from values.
 import json
 import re
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from immutag.core.errors import ConfigInvalid, LedgerCorrupt
+from immutag.core.errors import ConfigInvalid, LedgerConflict, LedgerCorrupt
 from immutag.core.facts import Entry, Fact, Stream, decode, encode
 from immutag.core.frozen import replace
 from immutag.core.values import shown
@@ -161,6 +162,27 @@ def follow(rows: Iterable[Row], *, after: Checkpoint = START) -> Iterator[Entry]
 def _require(name: str, expected: object, found: object, *, at: int) -> None:
     if expected != found:
         raise corrupt(at, expected=f"{name} {expected}", found=str(found))
+
+
+def require_version(stream: Stream, after: int, version: int) -> None:
+    """That the stream is at the version that the caller has seen. Raises LedgerConflict, LedgerCorrupt."""
+    if after < version:
+        raise LedgerConflict(
+            f"somebody else was first in {stream}",
+            expected=f"version {after}",
+            found=f"version {version}",
+            remedy="run the command again: it looks at what they did",
+        )
+    if after > version:
+        raise corrupt(
+            None, expected=f"version {after} of {stream}, as seen before", found=f"version {version}"
+        )
+
+
+def next_time(moment: datetime, last: Entry | None) -> str:
+    """The time of an entry after the last one: it never goes back."""
+    utc = moment.astimezone(UTC)
+    return max(f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03}Z", last.time if last else "")
 
 
 def corrupt(at: int | None, *, expected: str, found: str) -> LedgerCorrupt:

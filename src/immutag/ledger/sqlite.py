@@ -4,18 +4,19 @@ An append is one immediate transaction, on the disk before it returns. What is r
 the columns that it was found by are compared with the text: what was altered shows where it is read.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import tee
 from pathlib import Path
+from sqlite3 import IntegrityError
 from types import TracebackType
 from typing import Self
 
-from immutag.core.errors import LedgerConflict, LedgerCorrupt
+from immutag.core.errors import LedgerCorrupt
 from immutag.core.facts import Entry, Fact, Stream, encode
 from immutag.core.values import Digest, EnvironmentName, shown
 from immutag.ledger import Checkpoint, chain
-from immutag.ledger.chain import START, corrupt, follow, seal, unseal
+from immutag.ledger.chain import START, corrupt, follow, next_time, require_version, seal, unseal
 from immutag.ledger.sqlite_file import Row, SqliteFile
 
 _PAGE = 500
@@ -65,12 +66,12 @@ class SqliteLedger:
             (version,) = connection.execute(
                 "SELECT ifnull(max(version), 0) FROM entries WHERE stream = ?", (stream.name,)
             ).fetchone()
-            _require_version(stream, after, version)
+            require_version(stream, after, version)
             entry, text = seal(
                 sequence=last.sequence + 1 if last else 1,
                 stream=stream,
                 version=after + 1,
-                time=max(_time(self._clock()), last.time if last else ""),
+                time=next_time(self._clock(), last),
                 actor=self._actor,
                 previous=last.hash if last else START.hash,
                 fact=fact,
@@ -80,6 +81,23 @@ class SqliteLedger:
                 (entry.sequence, text, entry.hash, *_found_by(entry)),
             )
         return entry
+
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Take entries over that were appended elsewhere, and go on from the last one here: all or none.
+
+        Whoever gives them has followed their chain. Raises LedgerCorrupt for a version that is there already.
+        """
+        with self._file.transaction() as connection:
+            for entry in entries:
+                row = (entry.sequence, chain.canonical(chain.preimage(entry)), entry.hash, *_found_by(entry))
+                try:
+                    connection.execute("INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
+                except IntegrityError as error:
+                    raise corrupt(
+                        entry.sequence,
+                        expected=f"a number and a version of {entry.stream} that were not there",
+                        found=f"version {entry.version} again",
+                    ) from error
 
     def stream(self, stream: Stream, *, last: int | None = None) -> Sequence[Entry]:
         """The stream's entries, oldest first; only its newest `last` ones if given."""
@@ -142,7 +160,7 @@ class SqliteLedger:
     def entries(self, *, after: int = 0) -> Iterator[Entry]:
         """Everything after a sequence number, checked as a chain on the way. Raises LedgerCorrupt."""
         rows, again = tee(self._rows(after))
-        linked = follow(map(_sealed, rows), after=self._checkpoint(after))
+        linked = follow(map(_sealed, rows), after=self.checkpoint(after))
         for row, entry in zip(again, linked, strict=True):
             yield _as_found(row, entry)
 
@@ -191,7 +209,7 @@ class SqliteLedger:
         self._file.require_sound()
         return head
 
-    def _checkpoint(self, size: int) -> Checkpoint:
+    def checkpoint(self, size: int) -> Checkpoint:
         """The head as it was at this size. Raises LedgerCorrupt if the ledger is shorter."""
         if size == 0:
             return START
@@ -257,24 +275,6 @@ def _as_found(row: Row, entry: Entry) -> Entry:
                 sequence, expected=f"a column with {expected}", found=f"a column with {shown(str(found))}"
             )
     return entry
-
-
-def _require_version(stream: Stream, after: int, version: int) -> None:
-    if after < version:
-        raise LedgerConflict(
-            f"somebody else was first in {stream}",
-            expected=f"version {after}",
-            found=f"version {version}",
-            remedy="run the command again: it looks at what they did",
-        )
-    if after > version:
-        raise corrupt(
-            None, expected=f"version {after} of {stream}, as seen before", found=f"version {version}"
-        )
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
 
 
 def _limit(limit: int | None) -> int:

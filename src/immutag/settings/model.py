@@ -43,11 +43,21 @@ class RegistrySettings:
 
 
 @frozen()
+class GitBranch:
+    """A branch of a git repository, as git takes its address."""
+
+    url: str
+    name: str
+
+
+@frozen()
 class LedgerSettings:
-    """`[ledger]`. `path` is the SQLite file, absolute; `url` is what the configuration says."""
+    """`[ledger]`. `url` is what the configuration says. `path` is the SQLite file, absolute; with a `branch`,
+    which then is the ledger, the folder of its local copy."""
 
     url: str
     path: Path
+    branch: GitBranch | None
     accept_unshared: bool
 
 

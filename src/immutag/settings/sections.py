@@ -1,14 +1,17 @@
 """The sections that every configuration has: keys, kinds and defaults, one function each."""
 
 import re
+from hashlib import sha256
 
 from immutag.core.errors import ConfigInvalid, PolicyViolation
 from immutag.core.policy import Enforcement
 from immutag.core.trust import IdentityRule, Pattern
 from immutag.core.values import Repository, shown
 from immutag.settings import kinds
+from immutag.settings.kinds import Where
 from immutag.settings.model import (
     BuildSettings,
+    GitBranch,
     ImageSettings,
     LedgerSettings,
     MetricsSettings,
@@ -19,6 +22,9 @@ from immutag.settings.model import (
 )
 from immutag.settings.section import Section, Source, read_tables
 
+_BRANCH = "immutag-ledger"
+_BRANCH_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,200}(?<![./])")
+_GIT_URL = re.compile(r"(?:https?://(?:[^/@:\s]+@)?|ssh://(?:[^/@:\s]+@)?|file:///)[^@\s#]+")
 BUILDERS = ("auto", "docker", "buildah", "podman")
 
 
@@ -99,17 +105,37 @@ def is_loopback(host: str) -> bool:
 def read_ledger(source: Source, table: dict[str, object]) -> LedgerSettings:
     section = Section(source, ("ledger",), table, ("url", "accept_unshared"))
     url = section.get("url", kinds.TEXT, "sqlite:.immutag/ledger.db")
+    accept_unshared = section.get("accept_unshared", kinds.FLAG, False)
     where = section.where("url")
     scheme, _, path = url.partition(":")
-    if scheme in ("postgresql", "postgres") or scheme.startswith("git+"):
-        raise where.wrong("sqlite:PATH: PostgreSQL and git ledgers are not in this version", f"{scheme}:…")
+    if scheme in ("postgresql", "postgres"):
+        raise where.wrong("sqlite:PATH or git+https://…: PostgreSQL is not in this version", f"{scheme}:…")
+    if scheme.startswith("git+"):
+        branch = _git_branch(url.removeprefix("git+"), where)
+        folder = kinds.PATH.parse(f".immutag/ledger-{_short_hash(f'{branch.url}#{branch.name}')}", where)
+        return LedgerSettings(url, folder, branch, accept_unshared)
     if scheme != "sqlite" or not path or (path.startswith("//") and not path.startswith("///")):
         raise where.wrong("sqlite:PATH, e.g. sqlite:.immutag/ledger.db", f"{scheme}:…")
     return LedgerSettings(
         url=url,
         path=kinds.PATH.parse(path, where),
-        accept_unshared=section.get("accept_unshared", kinds.FLAG, False),
+        branch=None,
+        accept_unshared=accept_unshared,
     )
+
+
+def _short_hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def _git_branch(address: str, where: Where) -> GitBranch:
+    """From `scheme://…#branch`. No password: the configuration is shown, and lies in the repository."""
+    url, _, branch = address.partition("#")
+    name = branch or _BRANCH
+    if not _GIT_URL.fullmatch(url) or not _BRANCH_NAME.fullmatch(name) or ".." in name:
+        expected = f"git+https://HOST/PATH#{_BRANCH} (or git+ssh, git+http, git+file), without a password"
+        raise where.wrong(expected, f"git+{url.partition(':')[0]}:…")
+    return GitBranch(url, name)
 
 
 _TRUST = (

@@ -10,7 +10,7 @@ from immutag.core.errors import MissingSha, MissingTag
 from immutag.core.facts import Stream
 from immutag.core.values import EnvironmentName, GitSha, shown
 from immutag.core.views import brought_up
-from immutag.ledger.sqlite import SqliteLedger
+from immutag.ledger import Ledger
 
 _SHORT = re.compile(r"[0-9a-f]{4,39}")
 _PLACE = re.compile(r"([a-z0-9-]+)(?:~([0-9]{1,4}))?")
@@ -19,7 +19,7 @@ _PLACE = re.compile(r"([a-z0-9-]+)(?:~([0-9]{1,4}))?")
 def named(
     text: str,
     *,
-    ledger: SqliteLedger,
+    ledger: Ledger,
     stream: Callable[[EnvironmentName], Stream],
     environments: frozenset[EnvironmentName],
 ) -> GitSha:
@@ -33,7 +33,7 @@ def named(
 
 
 def _placed(
-    name: EnvironmentName, back: int, ledger: SqliteLedger, stream: Callable[[EnvironmentName], Stream]
+    name: EnvironmentName, back: int, ledger: Ledger, stream: Callable[[EnvironmentName], Stream]
 ) -> GitSha:
     shas = [entry.fact.sha for entry in brought_up(ledger.stream(stream(name)))]
     if back < len(shas):
@@ -46,7 +46,7 @@ def _placed(
     )
 
 
-def _expanded(text: str, ledger: SqliteLedger) -> GitSha:
+def _expanded(text: str, ledger: Ledger) -> GitSha:
     shas = {str(entry.fact.sha) for entry in ledger.about(sha=text) if hasattr(entry.fact, "sha")}
     if len(shas) == 1:
         return GitSha(shas.pop())

@@ -66,5 +66,6 @@ def _unshared() -> ConfigInvalid:
         "in CI a ledger that nobody else sees cannot say who was first",
         expected="a ledger that every job sees",
         found="CI is set, and the ledger is a file of this machine",
-        remedy="set [ledger] accept_unshared = true to accept write-once by convention only",
+        remedy="set [ledger] url to a branch, git+https://HOST/PATH#immutag-ledger; or, to accept write-once "
+        "by convention only, accept_unshared = true",
     )

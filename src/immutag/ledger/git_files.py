@@ -1,0 +1,76 @@
+"""How the ledger's branch looks: a README for people, and files of a hundred entries, one a line (DR-019).
+
+A line is what `ledger export` prints. Appending changes the newest file only. Pure.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from immutag.core.errors import LedgerCorrupt
+from immutag.core.facts import Entry
+from immutag.core.values import shown
+from immutag.ledger.chain import canonical, corrupt, hash_bytes, leaf_hash
+from immutag.ledger.export import line
+
+FOLDER = "entries"
+FILE_ENTRIES = 100
+_FOLDER_FILES = 100
+README = """\
+# The ledger of immutag
+
+This branch is what happened: each release, deployment and rollback, one line a fact, in the files below
+`entries`. Each line holds the hash of the one before it, and nothing is ever changed or removed.
+
+`immutag` writes it, and `immutag ledger verify` checks it. Do not edit, rebase or force-push it: whoever has
+seen it before refuses a history that does not go on from what they saw.
+"""
+
+
+def path_of(sequence: int) -> str:
+    """The file that holds the entry with this number, from 1."""
+    file = (sequence - 1) // FILE_ENTRIES
+    return f"{FOLDER}/{file // _FOLDER_FILES:04}/{file % _FOLDER_FILES:02}.jsonl"
+
+
+def appended(content: bytes, entry: Entry) -> bytes:
+    """The file with one entry more; a new one where the entry is its first."""
+    return content + line(entry).encode() + b"\n"
+
+
+def message(entry: Entry, writer: str) -> str:
+    """The commit's message. `writer` is different each time, so that no two writers make one commit."""
+    return (
+        f"{entry.fact.type}: {entry.stream}\n\n"
+        f"Ledger-Size: {entry.sequence}\nLedger-Hash: {entry.hash}\nLedger-Writer: {writer}\n"
+    )
+
+
+def rows(contents: Iterable[bytes], *, first: int) -> Iterator[tuple[int, str, str]]:
+    """Number, text and hash of each line of these files, which begin with the entry `first`.
+
+    Raises LedgerCorrupt for the first line that `line` never wrote.
+    """
+    sequence = first
+    for content in contents:
+        *lines, rest = content.split(b"\n")
+        if rest or not 1 <= len(lines) <= FILE_ENTRIES or (sequence - 1) % FILE_ENTRIES:
+            raise corrupt(sequence, expected=f"a file of {FILE_ENTRIES} whole lines", found="another file")
+        for raw in lines:
+            yield _row(raw, sequence)
+            sequence += 1
+
+
+def _row(raw: bytes, sequence: int) -> tuple[int, str, str]:
+    try:
+        document = json.loads(raw.decode())
+        hash = document.pop("hash")
+        hash_bytes(hash, at=sequence)
+        text = canonical(document)
+        if canonical({**document, "hash": hash}).encode() == raw and leaf_hash(text) == hash:
+            return sequence, text, hash
+        found = "other bytes"
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        found = str(error)
+    except LedgerCorrupt as error:
+        found = error.found
+    raise corrupt(sequence, expected="a line as `ledger export` writes it", found=shown(found))

@@ -1,0 +1,265 @@
+"""The ledger on a branch of a real git server: over HTTP, by many jobs, and against those who rewrite it."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from immutag.core.errors import ConfigInvalid, LedgerConflict, LedgerCorrupt
+from immutag.core.facts import Stream
+from immutag.git.remote_branch import RemoteBranch
+from immutag.ledger import Ledger
+from immutag.ledger.export import export
+from immutag.ledger.git import GitLedger
+from immutag.ledger.git_files import path_of
+from immutag.ledger.head import head_of
+from tests.parts.appending import held
+from tests.parts.git_appending import open_ledger
+from tests.parts.git_http import PASSWORD, USERNAME, GitServer
+
+STREAM = Stream("release:a")
+BRANCH = "immutag-ledger"
+WRITERS, EACH = 8, 8
+Job = Callable[[], GitLedger]
+
+
+@pytest.fixture
+def job(git_http: GitServer, tmp_path: Path) -> Job:
+    """Opens the ledger on a machine that has never seen it."""
+    count = iter(range(100))
+    return lambda: open_ledger(tmp_path / f"job{next(count)}", git_http.address(), patience_s=20)
+
+
+def fill(ledger: Ledger, *reasons: str) -> None:
+    begun = len(ledger.stream(STREAM))
+    for version, reason in enumerate(reasons, begun):
+        ledger.append(STREAM, held(reason), after=version)
+
+
+def test_what_one_job_appends_the_next_one_reads(job: Job, git_http: GitServer) -> None:
+    first, second = job(), job()
+    fill(first, "a", "b")
+    fill(second, "c")
+    assert head_of(first) == head_of(second) == head_of(job())
+    assert first.shared
+    assert first.verify().size == 3
+
+
+def test_the_branch_is_readable_by_people_and_by_export(job: Job, git_http: GitServer) -> None:
+    ledger = job()
+    fill(ledger, "a", "b")
+    assert git_http.git("show", f"{BRANCH}:{path_of(1)}").splitlines() == list(export(ledger))
+    assert "what happened" in git_http.git("show", f"{BRANCH}:README.md")
+    assert git_http.git("ls-tree", "--name-only", BRANCH).split() == ["README.md", "entries"]
+    assert git_http.git("log", "--format=%s", BRANCH).splitlines() == [f"held: {STREAM}"] * 2
+    trailers = git_http.git("log", "-1", "--format=%(trailers:key=Ledger-Hash,valueonly)", BRANCH).strip()
+    assert trailers == ledger.head().hash
+    assert git_http.git("rev-list", "--max-parents=0", "--count", BRANCH) == "1"
+
+
+def test_an_append_is_lost_to_nobody_between_two_jobs(job: Job) -> None:
+    one, two = job(), job()
+    fill(one, "a")
+    two.head()
+    fill(one, "b")
+    with pytest.raises(LedgerConflict):
+        two.append(STREAM, held("x"), after=1)
+    assert (
+        two.append(Stream("release:other"), held("y"), after=0).sequence == 3
+    )  # not what it had seen, still its own
+    assert one.head() == two.head()
+
+
+def test_a_push_that_was_taken_but_never_answered_is_found(job: Job, git_http: GitServer) -> None:
+    ledger = job()
+    fill(ledger, "a")
+    git_http.drop_answers = True
+    assert ledger.append(STREAM, held("b"), after=1).sequence == 2
+    git_http.drop_answers = False
+    assert job().verify().size == 2
+
+
+def test_a_job_that_was_killed_before_its_push_left_nothing(job: Job, git_http: GitServer) -> None:
+    ledger = job()
+    fill(ledger, "a")
+    branch: RemoteBranch = ledger._branch
+    branch.commit({path_of(1): b"half"}, "never pushed\n", parent=branch.kept(), seconds=0)
+    assert ledger.verify().size == 1
+    fill(ledger, "b")
+    assert job().verify().size == 2
+
+
+# --- a history that was rewritten
+
+
+def rewind(git_http: GitServer, to: str) -> None:
+    git_http.git("update-ref", f"refs/heads/{BRANCH}", to)
+
+
+def test_a_branch_that_was_cut_or_replaced_is_corrupt_for_who_saw_it(job: Job, git_http: GitServer) -> None:
+    ledger = job()
+    fill(ledger, "a", "b")
+    before = git_http.git("rev-parse", f"{BRANCH}~1")
+    fill(ledger, "c")
+    head = head_of(ledger)
+    rewind(git_http, before)
+    for act in (ledger.head, ledger.verify, lambda: fill(ledger, "x")):
+        with pytest.raises(LedgerCorrupt, match="was rewritten"):
+            act()
+    fill(job(), "another c")  # who never saw it cannot know
+    with pytest.raises(LedgerCorrupt, match="was rewritten"):
+        ledger.head()
+    git_http.git("update-ref", "-d", f"refs/heads/{BRANCH}")
+    with pytest.raises(LedgerCorrupt) as stopped:
+        ledger.head()
+    assert stopped.value.found == "the branch is gone"
+    from immutag.core.known_head import KnownHead
+    from immutag.ledger import against
+
+    with pytest.raises(LedgerCorrupt):  # but who has a checkpoint does
+        against.verify(job(), [KnownHead(head.size, None, head.root, "a checkpoint")])
+
+
+def committed_on_top(git_http: GitServer, tmp_path: Path, change: Callable[[str], str]) -> None:
+    """Somebody edits the newest file in the web view, as a commit like any other."""
+    clone = tmp_path / "web"
+    subprocess.run(
+        ["git", "clone", "--quiet", "--branch", BRANCH, git_http.root / "ledger.git", clone], check=True
+    )
+    file = clone / path_of(1)
+    file.write_text(change(file.read_text()))
+    who = ["-c", "user.name=somebody", "-c", "user.email=somebody@example.com"]
+    subprocess.run(["git", "-C", clone, *who, "commit", "--quiet", "--all", "--message", "tidy"], check=True)
+    subprocess.run(["git", "-C", clone, "push", "--quiet", "origin", BRANCH], check=True)
+
+
+EDITS: dict[str, Callable[[str], str]] = {
+    "a word": lambda text: text.replace("first", "other"),
+    "a line less": lambda text: "".join(text.splitlines(keepends=True)[:-1]),
+    "the first line gone": lambda text: "".join(text.splitlines(keepends=True)[1:]),
+    "lines swapped": lambda text: "".join(reversed(text.splitlines(keepends=True))),
+    "spaces": lambda text: text.replace('","', '", "'),
+    "no last newline": lambda text: text[:-1],
+    "an empty line": lambda text: text + "\n",
+    "text": lambda text: text + "hello\n",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_a_line_that_was_edited_on_top_is_corrupt_for_everybody_who_looks(
+    job: Job, git_http: GitServer, tmp_path: Path, edit: str
+) -> None:
+    ledger = job()
+    fill(ledger, "first", "second", "third")
+    committed_on_top(git_http, tmp_path, EDITS[edit])
+    for reader in (ledger, job()) if edit != "a line less" else (ledger,):
+        with pytest.raises(LedgerCorrupt):
+            reader.verify()
+        with pytest.raises(LedgerCorrupt):
+            reader.append(STREAM, held("x"), after=3)
+
+
+@pytest.mark.slow
+def test_an_edit_in_an_older_file_is_corrupt(job: Job, git_http: GitServer, tmp_path: Path) -> None:
+    ledger = job()
+    fill(ledger, "first", *map(str, range(100)))
+    assert git_http.git("ls-tree", "-r", "--name-only", BRANCH, "entries/").split() == [
+        path_of(1),
+        path_of(101),
+    ]
+    assert job().verify().size == 101
+    committed_on_top(git_http, tmp_path, EDITS["a word"])
+    for reader in (ledger, job()):
+        with pytest.raises(LedgerCorrupt):
+            reader.verify()
+
+
+# --- how it is reached
+
+
+def test_the_clones_own_credentials_are_used_and_never_shown(git_http: GitServer, tmp_path: Path) -> None:
+    """As a checkout in CI leaves them: in the clone's own configuration."""
+    import base64
+
+    git_http.locked = True
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "init", "--quiet", clone], check=True)
+    secret = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+    header = f"Authorization: Basic {secret}"
+    subprocess.run(
+        ["git", "-C", clone, "config", f"http.http://127.0.0.1:{git_http.port}/.extraheader", header],
+        check=True,
+    )
+    branch = RemoteBranch(tmp_path / "repo", git_http.address(), BRANCH, clone=clone)
+    ledger = GitLedger(tmp_path / "cache", branch, actor="x")
+    fill(ledger, "a")
+    assert ledger.verify().size == 1
+    stranger = GitLedger(
+        tmp_path / "c2", RemoteBranch(tmp_path / "r2", git_http.address(), BRANCH), actor="x"
+    )
+    with pytest.raises(ConfigInvalid) as stopped:
+        stranger.head()
+    assert secret not in repr(stopped.value.as_json())
+
+
+def test_a_server_that_is_not_there_is_no_empty_ledger(tmp_path: Path) -> None:
+    with_password = f"http://{USERNAME}:{PASSWORD.replace(' ', '')}@127.0.0.1:9/ledger.git"
+    ledger = open_ledger(tmp_path / "cache", with_password)
+    for act in (ledger.head, ledger.verify, lambda: ledger.append(STREAM, held("a"), after=0)):
+        with pytest.raises(ConfigInvalid) as stopped:
+            act()
+        assert PASSWORD.replace(" ", "") not in json.dumps(stopped.value.as_json())
+
+
+def test_a_branch_that_may_not_be_written_says_so(job: Job, git_http: GitServer) -> None:
+    ledger = job()
+    fill(ledger, "a")
+    hook = git_http.root / "ledger.git" / "hooks" / "pre-receive"
+    hook.write_text("#!/bin/sh\necho 'this branch is protected' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(ConfigInvalid):
+        ledger.append(STREAM, held("b"), after=1)
+    assert job().head().size == 1
+
+
+# --- many jobs
+
+
+def run_jobs(git_http: GitServer, tmp_path: Path, writers: int, each: int, name: str = "job:{}") -> list[int]:
+    """As many processes, none of which has seen the ledger; the milliseconds of all their appends."""
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.parts.git_appending", tmp_path / f"writer{n}", git_http.address(),
+             name.format(n), str(each)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ,
+        )
+        for n in range(writers)
+    ]  # fmt: skip
+    times: list[int] = []
+    for process in running:
+        out, errors = process.communicate(timeout=290)
+        assert process.returncode == 0, errors.decode()
+        times += map(int, out.split())
+    return times
+
+
+@pytest.mark.slow
+def test_of_many_jobs_that_append_none_is_lost_and_all_have_one_order(
+    job: Job, git_http: GitServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    times = run_jobs(git_http, tmp_path, WRITERS, EACH)
+    with capsys.disabled():
+        print(
+            f"\n{len(times)} appends by {WRITERS} jobs: {statistics.median(times)} ms in the middle, "
+            f"{max(times)} at most"
+        )
+    audit = job()
+    assert audit.verify().size == WRITERS * EACH
+    for n in range(WRITERS):
+        facts = [entry.fact for entry in audit.stream(Stream(f"job:{n}"))]
+        assert facts == [held(f"job:{n} {number}") for number in range(EACH)]
