@@ -103,7 +103,7 @@ def test_without_a_configuration_it_says_init(name: str, tmp_path: Path) -> None
         "deploy": ["--sha", SHA, "--env", "production"], "rollback": ["--env", "production"],
         "hold": ["set", "--env", "production", "--reason", "x"], "show": [SHA], "verify": [SHA],
         "attestations": [SHA], "ledger": ["head"], "config": ["show"], "policy": ["status"],
-        "adopt": [SHA], "sign": [SHA], "sbom": ["show", SHA],
+        "adopt": [SHA], "sign": [SHA], "sbom": ["show", SHA], "workflows": ["init"],
     }  # fmt: skip
     done = immutag(name, *rest.get(name, []), "--json", cwd=tmp_path)
     assert done.returncode == 22
@@ -379,8 +379,14 @@ def _python(code: str, arguments: Sequence[str], cwd: Path) -> subprocess.Comple
 def test_every_command_takes_the_global_options() -> None:
     text = {name: grammar([name]) for name in COMMANDS}
     for name, parser in text.items():
-        nested = {"hold": ["set"], "ledger": ["head"], "config": ["show"], "policy": ["status"],
-                  "sbom": ["show", "a"]}.get(name, [])
+        nested = {
+            "hold": ["set"],
+            "ledger": ["head"],
+            "config": ["show"],
+            "policy": ["status"],
+            "sbom": ["show", "a"],
+            "workflows": ["check"],
+        }.get(name, [])
         options = parser.parse_args(
             [name, *nested, "-C", "x", "--config", "y", "--json", "--log-format", "json", "-q", "--no-color",
              *{"deploy": ["--env", "e"], "rollback": ["--env", "e"], "hold": ["--env", "e", "--reason", "r"],

@@ -18,6 +18,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sbom": ("sbom", "what is in a release, and what another one has instead"),
     "ledger": ("ledger", "verify, export, or print the head of the ledger"),
     "metrics": ("metrics", "print the metrics, folded from the ledger"),
+    "workflows": (
+        "workflows",
+        "write the workflows of a CI service, or say where they differ from the template",
+    ),
     "config": ("config", "show the configuration and where each value comes from"),
     "schema": ("schema", "print the JSON Schema of what immutag emits"),
     "help": ("help", "explain a command, or the exit codes"),

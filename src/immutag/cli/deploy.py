@@ -4,6 +4,7 @@ import argparse
 
 from immutag.cli import DONE
 from immutag.cli.cards import deploy_card, plan_card
+from immutag.cli.metadata import ensure_recorded, read_metadata
 from immutag.cli.output import show
 from immutag.cli.parser import environment_option
 from immutag.cli.session import coloured, logged, open_project
@@ -14,6 +15,10 @@ from immutag.core.values import EnvironmentName
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     sha_option(parser, "the release to run, a full SHA; nothing else selects what runs")
+    parser.add_argument(
+        "--metadata-file", metavar="PATH",
+        help="take the SHA from what `release --metadata-file` wrote; the image has to be that one",
+    )  # fmt: skip
     environment_option(parser)
     parser.add_argument(
         "--automatic", action="store_true", help="no person asked for this: respect a hold (CI)"
@@ -24,9 +29,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    sha, environment = required(options), EnvironmentName(options.environment)
+    given, environment = read_metadata(options), EnvironmentName(options.environment)
+    sha = given.sha if given else required(options)
     allowed = unverified_is_allowed(options)
     with open_project(options) as project:
+        if given:
+            ensure_recorded(given, project)
         if options.dry_run:
             plan = project.plan(sha, environment, options.automatic, options.reason, allowed)
             show(options, plan, lambda: plan_card(plan, coloured=coloured(options)))

@@ -4,6 +4,7 @@ import argparse
 
 from immutag.cli import DONE
 from immutag.cli.cards import release_card
+from immutag.cli.metadata import write_metadata
 from immutag.cli.output import show
 from immutag.cli.session import coloured, directory, logged, open_project
 from immutag.cli.sha import required, sha_option
@@ -15,6 +16,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--from", dest="given", metavar="PATH",
         help="release this OCI layout, oci-archive or docker-archive instead of building",
     )  # fmt: skip
+    parser.add_argument(
+        "--metadata-file", metavar="PATH",
+        help="write the record there as JSON, whole, when everything is done; `deploy` takes it",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -22,5 +27,7 @@ def run(options: argparse.Namespace) -> int:
     given = None if options.given is None else directory(options) / options.given
     with open_project(options) as project, logged(options, project):
         record = project.release(sha, given)
+        if options.metadata_file:
+            write_metadata(directory(options) / options.metadata_file, record)
     show(options, record, lambda: release_card(record, coloured=coloured(options)))
     return DONE
