@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
+import immutag
 from immutag.core.facts import Ingested, Stream
 from immutag.core.statement import SLSA_PROVENANCE, SLSA_PROVENANCE_V02, SPDX
 from immutag.ledger.sqlite import SqliteLedger
@@ -263,6 +265,8 @@ def signed_site(site: Site) -> Site:
 def test_the_command_shows_a_tree_and_keeps_what_it_found(signed_site: Site) -> None:
     site, sha = signed_site, signed_site.sha
     found = site.json("attestations", sha)
+    schema = json.loads((Path(immutag.__file__).parent / "schemas" / "attestations.json").read_text())
+    jsonschema.validate(found, schema)
     assert {each["predicate_type"]: each["verified_by"] for each in found["attestations"]} == {
         "https://sigstore.dev/cosign/sign/v1": SIGNER,
         "application/vnd.dev.cosign.simplesigning.v1+json": SIGNER,
