@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from immutag.trust.places import Places
     from immutag.trust.root import RootOfTrust
     from immutag.trust.rule import TrustRule
-    from immutag.trust.verify import Verifier
+    from immutag.trust.verifier import Verifier
 
 
 class Adapters:
@@ -99,7 +99,7 @@ class Adapters:
     def verifier_by(self, rule: "TrustRule", repository: Repository) -> "Verifier":
         """Who verifies them by another rule."""
         from immutag.oci.objects import Objects
-        from immutag.trust.verify import Verifier
+        from immutag.trust.verifier import Verifier
 
         separate = self._settings.trust.signature_repository
         return Verifier(
@@ -117,11 +117,19 @@ class Adapters:
 
         trust = self._settings.trust
         return rule_of(
-            public_keys=trust.public_keys,
+            public_keys=trust.public_keys or self._own_public_key(),
             identities=trust.identities,
             transparency_log=trust.transparency_log,
             trusted_root=trust.trusted_root,
         )
+
+    def _own_public_key(self) -> tuple[Path, ...]:
+        """The public half of the key that signs here, where nobody else is named: cosign writes it beside."""
+        trust = self._settings.trust
+        if trust.identities:
+            return ()
+        beside = trust.signer_key or (trust.key.with_suffix(".pub") if trust.key else None)
+        return (beside,) if beside and beside.is_file() else ()
 
     @cached_property
     def root_of_trust(self) -> "RootOfTrust":

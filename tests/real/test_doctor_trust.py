@@ -27,6 +27,7 @@ def test_a_key_and_its_public_half_are_ready(site: Site, ours: SigningKey) -> No
 
 
 def test_signing_what_nobody_trusts_is_a_warning(site: Site, ours: SigningKey) -> None:
+    ours.public.unlink()
     assert check(site, "trust", {"IMMUTAG_TRUST_KEY": str(ours.private)})[0] == "warning"
 
 

@@ -116,3 +116,9 @@ def test_racing_runs_with_one_key_attach_one_signature(site: Site, ours: Signing
     ]  # fmt: skip
     assert len(signatures) == 1
     assert cosign_accepts(f"{site.repository}@{digest}", ours)
+
+
+def test_who_signs_here_is_trusted_here_where_nobody_is_named(site: Site, ours: SigningKey) -> None:
+    """The public half lies beside the key, as cosign writes it."""
+    record = site.json("release", env={"IMMUTAG_TRUST_KEY": str(ours.private)})
+    assert record["signature_status"] == "verified"

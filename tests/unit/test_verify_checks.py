@@ -25,7 +25,7 @@ from immutag.trust.places import Found
 from immutag.trust.private_key import PrivateKey, parse_private_key
 from immutag.trust.rule import TrustRule
 from immutag.trust.simple_signing import CERTIFICATE, LOG_BUNDLE, MEDIA_TYPE, SIGNATURE, encode_simple
-from immutag.trust.verify import Verdicts, combine
+from immutag.trust.verifier import Verdicts, combine
 from tests.parts.keys import new_key, private_pem
 from tests.parts.vouching import statement
 

@@ -48,7 +48,7 @@ def verify(
     import os
 
     from immutag.trust.root import RootOfTrust
-    from immutag.trust.verify import Verifier
+    from immutag.trust.verifier import Verifier
 
     root = RootOfTrust(rule.trusted_root, os.environ)
     return Verifier(registry, rule, root=root, signatures=signatures, objects=objects).verify(subject)

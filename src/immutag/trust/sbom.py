@@ -94,7 +94,7 @@ def encode(document: Mapping[str, Any]) -> bytes:
 def syft_argv(syft: str, source: str, outputs: Mapping[Evidence, str]) -> list[str]:
     """All formats in one run. Its own configuration, so that the same image gives the same document on every
     machine; the `source` is a name that it puts into the document."""
-    argv = [syft, "scan", "--quiet", "--config", _CONFIG, "--source-name", source, f"oci-dir:{_IMAGE}"]
+    argv = [syft, "scan", "--config", _CONFIG, "--source-name", source, f"oci-dir:{_IMAGE}"]
     for evidence, file in outputs.items():
         argv += ["--output", f"{_SYFT_FORMATS[evidence]}={file}"]
     return argv
