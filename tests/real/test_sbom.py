@@ -321,7 +321,7 @@ def test_content_that_another_run_built_comes_from_the_registry(place: Place, tm
 
 def test_artifacts_that_cannot_be_written_are_said_in_words(place: Place, tmp_path: Path) -> None:
     (tmp_path / "artifacts").write_text("a file where the folder should be")
-    with pytest.raises(ConfigInvalid, match="artifact cannot be written"):
+    with pytest.raises(ConfigInvalid, match="file cannot be written"):
         place.describe(Evidence.CYCLONEDX)
 
 
