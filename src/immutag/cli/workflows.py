@@ -49,7 +49,7 @@ def _parameters(parser: argparse.ArgumentParser) -> None:
     add("--service", action=Once, metavar="NAME", help="the workflows are NAME-build, … (default: api)")
     add(
         "--source", action=Once, metavar="OWNER/REPOSITORY@SHA",
-        help="immutag itself, at a full commit (default: where this one was installed from)",
+        help="immutag itself at a full commit; HOST/… for gitlab (default: where this was installed from)",
     )  # fmt: skip
     add(
         "--environment", "--env", action="append", metavar="NAME",

@@ -56,7 +56,9 @@ def annotation(error: Document) -> str:
 def summary(record: Document) -> str:
     """The identity card in Markdown, for `$GITHUB_STEP_SUMMARY`."""
     known = {**record, "image": image(record)}
-    fields = {label: known[name] for label, name in _CARD.items() if known.get(name) not in (None, "", "n/a")}
+    if known.get("signature_reason") == "n/a":
+        del known["signature_reason"]
+    fields = {label: known[name] for label, name in _CARD.items() if known.get(name) not in (None, "")}
     return _table(_TITLES.get(str(record.get("phase")), "immutag"), fields)
 
 

@@ -16,7 +16,11 @@ _GITHUB_JOBS = ("build", "deploy", "rollback")
 _COMMAND = "immutag workflows init"
 _NAME = re.compile(r"@([A-Z_]+)@")
 _SERVICE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_SOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+@[0-9a-f]{40}")
+_WORD = "[A-Za-z0-9][A-Za-z0-9._-]*"
+_SOURCES = {
+    GITHUB: (re.compile(f"{_WORD}/{_WORD}@[0-9a-f]{{40}}"), "OWNER/REPOSITORY"),
+    GITLAB: (re.compile(f"{_WORD}[.]{_WORD}(?::[0-9]+)?(?:/{_WORD})+@[0-9a-f]{{40}}"), "HOST/REPOSITORY"),
+}
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _DIRECTORY = re.compile(r"\.|[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
@@ -50,12 +54,13 @@ class Workflows:
                 found="none",
                 remedy="immutag workflows init --environment production",
             )
-        if not _SOURCE.fullmatch(self.source):
+        form, repository = _SOURCES[self.ci]
+        if not form.fullmatch(self.source):
             raise PolicyViolation(
                 "workflows name immutag by its full commit, which nobody can move",
-                expected="OWNER/REPOSITORY@ and 40 lowercase hex characters",
+                expected=f"{repository}@ and 40 lowercase hex characters",
                 found=shown(self.source) or "nothing",
-                remedy="immutag workflows init --source OWNER/immutag@SHA",
+                remedy=f"immutag workflows init --source {repository}@SHA",
             )
 
     def command(self) -> list[str]:
@@ -101,6 +106,8 @@ class Workflows:
             "CONTENTS": "write # the ledger's branch" if self.git_ledger else "read",
             "CREDENTIALS": _FOR_THE_LEDGER if self.git_ledger else "persist-credentials: false",
             "ID_TOKEN": "id-token: write # keyless signing" if self.keyless else "",
+            "ID_TOKENS": "id_tokens: {SIGSTORE_ID_TOKEN: {aud: sigstore}}" if self.keyless else "",
+            "LEDGER_CREDENTIALS": _GITLAB_HELPER if self.git_ledger else "",
         }
 
 
@@ -133,4 +140,8 @@ def _check(what: str, text: str, form: re.Pattern[str], expected: str) -> None:
 _HEAD = """\
 # That command writes this file again; `immutag workflows check` says where it differs. What happens is
 # decided by immutag and immutag.toml, not here."""
+_GITLAB_HELPER = (
+    '- git config "credential.$CI_SERVER_URL.helper" '
+    """'!f() { echo username=gitlab-ci-token; echo "password=$CI_JOB_TOKEN"; }; f'"""
+)
 _FOR_THE_LEDGER = "persist-credentials: true # git pushes the ledger's branch with them"
