@@ -14,7 +14,7 @@ from tests.parts.programs import peer
 from tests.parts.site import ROOT, Site
 
 SOURCE = "owner/immutag@0123456789abcdef0123456789abcdef01234567"
-_OF_THE_ACTION = ("action.yml", "src", "pyproject.toml", "requirements.lock", "README.md", "LICENSE")
+OF_THE_ACTION = ("action.yml", "src", "pyproject.toml", "requirements.lock", "README.md", "LICENSE")
 _CHECKOUT = """\
 name: checkout
 inputs:
@@ -73,6 +73,11 @@ class Run:
     log: str
 
     @property
+    def annotations(self) -> str:
+        """The failures that the service would show at the run."""
+        return "\n".join(re.findall(r"::error .*", self.log))
+
+    @property
     def summaries(self) -> str:
         return "\n".join(re.findall(r"Summary - (.*)", self.log))
 
@@ -89,10 +94,7 @@ class Act:
         for name, text in (("checkout", _CHECKOUT), ("upload", _UPLOAD), ("download", _DOWNLOAD)):
             (self.box / name).mkdir(parents=True)
             (self.box / name / "action.yml").write_text(text)
-        (self.box / "immutag").mkdir()
-        for name in _OF_THE_ACTION:
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, self.box / "immutag" / name)
+        copy_of_the_action(self.box / "immutag")
         self.artifacts.mkdir()
         self.env |= {**self.site.env, "ARTIFACTS": str(self.artifacts), "ORIGIN": str(self.site.folder)}
 
@@ -107,9 +109,9 @@ class Act:
         event = {"ref": f"refs/heads/{branch}", "after": str(self.site.sha), "repository": repository}
         return self._run("push", "build", event, installed)
 
-    def dispatch(self, job: str, **inputs: str) -> Run:
+    def dispatch(self, job: str, *, installed: bool = True, **inputs: str) -> Run:
         """Somebody starts `deploy` or `rollback` by hand."""
-        return self._run("workflow_dispatch", job, {"inputs": inputs}, True)
+        return self._run("workflow_dispatch", job, {"inputs": inputs}, installed)
 
     def _run(self, trigger: str, job: str, event: Mapping[str, object], installed: bool) -> Run:
         (self.box / "event.json").write_text(json.dumps(event))
@@ -136,6 +138,14 @@ class Act:
         files = (self.site.folder / ".github" / "workflows").glob("*.yml")
         used = set(re.findall(r"uses: ([^\s./]\S+)", "\n".join(file.read_text() for file in files)))
         return [(each, _FOLDERS[each.partition("@")[0]]) for each in sorted(used)]
+
+
+def copy_of_the_action(folder: Path) -> None:
+    """What is fetched of this repository by those who use its action."""
+    folder.mkdir()
+    for name in OF_THE_ACTION:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folder / name)
 
 
 def forget_queue(workflows: Path) -> None:

@@ -1,6 +1,7 @@
 """The workflows as they run: rendered for a service, and run by act with our action (DR-020)."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -18,20 +19,75 @@ def act(site: Site, tmp_path: Path) -> Act:
     site.json("workflows", "init", "--source", SOURCE)
     forget_queue(site.folder / ".github" / "workflows")
     site.commit("workflows")
+    (tmp_path / "ledger").mkdir()
     ledger = {
         "IMMUTAG_LEDGER_URL": f"sqlite:{tmp_path / 'ledger' / 'ledger.db'}",
         "IMMUTAG_LEDGER_ACCEPT_UNSHARED": "true",
     }
-    (tmp_path / "ledger").mkdir()
-    return Act(site, tmp_path / "act", dict(ledger))
+    return Act(site, tmp_path / "act", ledger)
 
 
 def test_a_service_goes_through_its_workflows(act: Act, site: Site, crane: Crane) -> None:
     first = site.sha
-    built = act.push(installed=False)
+    built = act.push()
     assert built.ok, built.log
     assert crane.tags(site.repository) == [str(first)]
     (file,) = (act.artifacts / f"image-metadata-{first}").iterdir()
-    metadata = json.loads(file.read_text())
-    assert metadata["image_digest"] == crane.digest(f"{site.repository}:{first}")
-    assert str(first) in site.answer(), "main's build was deployed by itself"
+    digest = crane.digest(f"{site.repository}:{first}")
+    assert json.loads(file.read_text())["image_digest"] == digest
+    assert str(first) in site.answer(), "main's build is deployed by itself"
+    assert "### Released" in built.summaries
+    assert "### Deployed" in built.summaries
+
+    site.checkout.git("switch", "--quiet", "--create", "topic")
+    topic = site.commit("an idea")
+    built = act.push()
+    assert built.ok, built.log
+    assert crane.tags(f"{site.repository}-staging") == [str(topic)]
+    assert crane.tags(site.repository) == [str(first)]
+    assert str(first) in site.answer(), "a branch is not deployed"
+
+    refused = act.dispatch("deploy", sha=str(topic), environment="production")
+    assert not refused.ok
+    assert "POLICY_VIOLATION" in refused.annotations
+    assert "### POLICY&#95;VIOLATION" in refused.summaries
+    deployed = act.dispatch("deploy", sha=str(topic), environment="staging")
+    assert deployed.ok, deployed.log
+    assert (site.box / "applied").read_text().split() == [str(topic)]
+
+    site.checkout.git("switch", "--quiet", "main")
+    second = site.commit("better")
+    built = act.push()
+    assert built.ok, built.log
+    assert str(second) in site.answer()
+
+    reason = 'it\'s $(touch pwned) `touch pwned` "slow"'
+    back = act.dispatch("rollback", IMAGE_SHA=str(first), environment="production", reason=reason)
+    assert back.ok, back.log
+    assert str(first) in site.answer()
+    newest = site.json("history", "--environment", "production", "--limit", "10", env=act.env)
+    assert not list(act.box.rglob("pwned"))
+    assert reason in json.dumps([entry["fact"] for entry in newest]).replace('\\"', '"')
+
+    third = site.commit("a fix, but nobody lifted the hold")
+    held = act.push()
+    assert not held.ok
+    assert "POLICY_VIOLATION" in held.annotations
+    assert "held" in held.annotations
+    assert str(third) in crane.tags(site.repository), "it is released all the same"
+    assert str(first) in site.answer(), "and does not undo the rollback"
+
+
+def test_the_action_installs_immutag_of_its_own_commit(act: Act, site: Site) -> None:
+    site.json("release", env=act.env)
+    deployed = act.dispatch("deploy", installed=False, sha=str(site.sha), environment="staging")
+    assert deployed.ok, deployed.log
+    assert (site.box / "applied").read_text().split() == [str(site.sha)]
+
+
+@pytest.mark.parametrize("sha", ["", "latest", "; touch pwned"])
+def test_a_rollback_to_anything_but_a_full_sha_ends_before_the_environment(sha: str, act: Act) -> None:
+    refused = act.dispatch("rollback", IMAGE_SHA=sha, environment="production")
+    assert not refused.ok
+    assert re.search(r"MISSING_SHA|POLICY_VIOLATION", refused.annotations)
+    assert "[api-rollback/rollback]" not in refused.log
