@@ -84,8 +84,7 @@ def _or_error(image: Callable[[str], ImageRef], text: str) -> ImageRef | Immutag
 
 
 def _document(image: ImageRef, found: "Verification", explained: dict[ImageRef, Document]) -> Document:
-    document = verification_document(image, found)
-    return {**document, "explained": explained[image]} if image in explained else document
+    return {**verification_document(image, found), "explained": explained.get(image)}
 
 
 def _failed(text: str, error: ImmutagError) -> Document:
