@@ -8,7 +8,7 @@ from immutag.core.verification import Verification
 from immutag.oci.fanout import map_each
 
 Found = Verification | ImmutagError
-_WORKERS = 8
+_WORKERS = 16
 
 
 def verify(images: Sequence[ImageRef], ask: Callable[[ImageRef], Verification]) -> list[Found]:
