@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from immutag.build.workspace import BuiltLayout, Workspace
     from immutag.core.facts import Evidence
     from immutag.core.packages import Difference
+    from immutag.core.retention import KeepList
     from immutag.git.commit import Commit, GitRepository
     from immutag.origins import Origins
     from immutag.policies import Policies
@@ -417,6 +418,31 @@ class Project:
         from immutag.metrics import exposition
 
         return exposition(self.ledger.entries())
+
+    def keep(self, environments: Sequence[EnvironmentName], candidates: int) -> "KeepList":
+        """What clean-up must spare, for these environments or for all that the ledger knows.
+
+        Raises RegistryUnavailable, RegistryAuth, DigestMismatch; MissingTag if what runs is gone, or if there
+        is nothing to spare; ConfigInvalid where the ledger is a CI job's own.
+        """
+        from immutag.oci.objects import Objects
+        from immutag.usecases.retention import keep, require_shared
+
+        for name in environments:
+            self._adapters.environment(name)
+        require_shared(
+            self.ledger, accepted=not self._environ.get("CI") or self.settings.ledger.accept_unshared
+        )
+        return keep(
+            environments,
+            candidates=candidates,
+            repositories=self.repositories,
+            signatures=self.settings.trust.signature_repository,
+            ledger=self.ledger,
+            registry=self._adapters.registry,
+            objects=Objects.of_user(self._environ),
+            report=self._report,
+        )
 
     # --- between
 

@@ -103,7 +103,7 @@ def test_without_a_configuration_it_says_init(name: str, tmp_path: Path) -> None
         "deploy": ["--sha", SHA, "--env", "production"], "rollback": ["--env", "production"],
         "hold": ["set", "--env", "production", "--reason", "x"], "show": [SHA], "verify": [SHA],
         "attestations": [SHA], "ledger": ["head"], "config": ["show"], "policy": ["status"],
-        "adopt": [SHA], "sign": [SHA], "sbom": ["show", SHA], "workflows": ["init"],
+        "adopt": [SHA], "sign": [SHA], "sbom": ["show", SHA], "retention": ["keep"], "workflows": ["init"],
     }  # fmt: skip
     done = immutag(name, *rest.get(name, []), "--json", cwd=tmp_path)
     assert done.returncode == 22
@@ -384,7 +384,7 @@ def test_every_command_takes_the_global_options() -> None:
             "ledger": ["head"],
             "config": ["show"],
             "policy": ["status"],
-            "sbom": ["show", "a"],
+            "sbom": ["show", "a"], "retention": ["keep"],
             "workflows": ["check"],
         }.get(name, [])
         options = parser.parse_args(

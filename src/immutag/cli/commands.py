@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("policy", "how far from mandatory verification, what it would refuse, the rule for others"),
     "sbom": ("sbom", "what is in a release, and what another one has instead"),
     "ledger": ("ledger", "verify, export, or print the head of the ledger"),
+    "retention": ("retention", "list what clean-up jobs must spare, in the forms that they take"),
     "metrics": ("metrics", "print the metrics, folded from the ledger"),
     "workflows": (
         "workflows",
