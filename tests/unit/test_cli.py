@@ -384,7 +384,8 @@ def test_every_command_takes_the_global_options() -> None:
             "ledger": ["head"],
             "config": ["show"],
             "policy": ["status"],
-            "sbom": ["show", "a"], "retention": ["keep"],
+            "sbom": ["show", "a"],
+            "retention": ["keep"],
             "workflows": ["check"],
         }.get(name, [])
         options = parser.parse_args(
