@@ -91,3 +91,20 @@ def test_a_rollback_to_anything_but_a_full_sha_ends_before_the_environment(sha: 
     assert not refused.ok
     assert re.search(r"MISSING_SHA|POLICY_VIOLATION", refused.annotations)
     assert "[api-rollback/rollback]" not in refused.log
+
+
+def test_jobs_that_share_nothing_but_a_branch_share_the_ledger(act: Act, site: Site, tmp_path: Path) -> None:
+    """What a team has without a server: nothing of one job's disk is there in the next."""
+    site.checkout.git("init", "--quiet", "--bare", tmp_path / "shared.git")
+    act.env["IMMUTAG_LEDGER_URL"] = f"git+file://{tmp_path / 'shared.git'}#immutag-ledger"
+    del act.env["IMMUTAG_LEDGER_ACCEPT_UNSHARED"]
+    first = site.sha
+    built = act.push()
+    assert built.ok, built.log
+    second = site.commit("better")
+    assert act.push().ok
+    back = act.dispatch("rollback", IMAGE_SHA=str(first), environment="production")
+    assert back.ok, back.log
+    assert str(first) in site.answer()
+    held = act.push()
+    assert "held" in held.annotations, f"of {second} again"

@@ -32,15 +32,17 @@ def workflows(ci: str = GITHUB, **changes: Any) -> Workflows:
     chosen: dict[str, Any] = {
         "ci": ci, "service": "api", "source": SOURCES[ci], "main": "main", "directory": ".",
         "environments": (EnvironmentName("production"), EnvironmentName("eu-west")),
-        "git_ledger": False, "keyless": False,
+        "git_ledger": False, "keyless": False, "deploy_on": None,
     }  # fmt: skip
     return Workflows(**{**chosen, **changes})
 
 
 def variants(ci: str) -> list[Workflows]:
     return [
-        workflows(ci, git_ledger=git, keyless=keyless, directory=directory)
-        for git, keyless, directory in product((False, True), (False, True), (".", "services/api"))
+        workflows(ci, git_ledger=git, keyless=keyless, directory=directory, deploy_on=runner)
+        for git, keyless, (directory, runner) in product(
+            (False, True), (False, True), ((".", None), ("services/api", "self-hosted"))
+        )
     ]
 
 
@@ -160,6 +162,16 @@ def test_the_sha_of_a_rollback_is_checked_where_nothing_is_in_scope() -> None:
     ]
 
 
+def test_what_reaches_an_environment_runs_where_the_team_says() -> None:
+    found = {(file, name): job.get("runs-on") for file, name, job in jobs(workflows(deploy_on="box"))}
+    assert [key for key, runner in found.items() if runner == "box"] == [
+        ("deploy", "deploy"), ("rollback", "rollback"),
+    ]  # fmt: skip
+    (text,) = workflows(GITLAB, deploy_on="box").files().values()
+    tagged = [name for name, job in yaml.safe_load(text).items() if job.get("tags") == ["box"]]
+    assert tagged == ["api-deploy", "api-deploy-sha", "api-rollback"]
+
+
 def test_deployments_of_an_environment_wait_and_none_is_dropped() -> None:
     found = [job["concurrency"] for _, _, job in jobs(workflows()) if "concurrency" in job]
     assert found == [{"group": "api-${{ inputs.environment }}", "queue": "max"}] * 2
@@ -192,7 +204,7 @@ def test_the_action_has_the_outputs_and_inputs_that_the_workflows_use() -> None:
         {"main": "main' || true"}, {"main": "-x"}, {"directory": "../x"}, {"directory": "/x"},
         {"directory": "a;b"}, {"environments": ()}, {"source": "owner/immutag@main"},
         {"source": f"owner/immutag@{SHA[:12]}"}, {"source": ""}, {"source": f"owner/immutag@{SHA}\n"},
-        {"source": SOURCES[GITLAB]}, {"ci": GITLAB},
+        {"source": SOURCES[GITLAB]}, {"ci": GITLAB}, {"deploy_on": "a b"}, {"deploy_on": ""},
     ],
 )  # fmt: skip
 def test_nothing_gets_in_that_could_mean_something_else(changes: dict[str, Any]) -> None:

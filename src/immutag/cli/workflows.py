@@ -63,6 +63,7 @@ def _parameters(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="of immutag.toml in the repository (default: its own)",
     )
+    add("--deploy-on", action=Once, metavar="LABEL", help="runner that deploys (default: the service's own)")
     add("--git-ledger", action=switch, help="jobs push the ledger's branch (default: by [ledger] url)")
     add("--keyless", action=switch, help="builds get an identity to sign with (default: by [trust] keyless)")
 
@@ -104,6 +105,7 @@ def _wanted(options: argparse.Namespace, root: Path, settings: "Settings") -> Wo
         environments=tuple(map(EnvironmentName, options.environment or []))
         or tuple(each.name for each in production_first),
         directory=options.within or within,
+        deploy_on=options.deploy_on,
         git_ledger=settings.ledger.url.startswith("git+") if git_ledger is None else git_ledger,
         keyless=settings.trust.keyless if keyless is None else keyless,
     )
@@ -178,6 +180,7 @@ def _said(file: Path, arguments: Sequence[str]) -> Workflows:
             main=said.main or "",
             environments=tuple(map(EnvironmentName, said.environment or [])),
             directory=said.within or "",
+            deploy_on=said.deploy_on,
             git_ledger=bool(said.git_ledger),
             keyless=bool(said.keyless),
         )

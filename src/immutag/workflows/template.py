@@ -31,7 +31,8 @@ class Workflows:
 
     `source` is immutag's own: `owner/repository@sha` on GitHub, `host/path@sha` elsewhere. The first of the
     environments is where commits on `main` go by themselves. `directory`: where immutag.toml is.
-    `git_ledger`: jobs push the ledger's branch. `keyless`: builds sign with the CI's identity.
+    `deploy_on`: the runner that deploys, where it has to be one of one's own. `git_ledger`: jobs push the
+    ledger's branch. `keyless`: builds sign with the CI's identity.
     """
 
     ci: str
@@ -40,6 +41,7 @@ class Workflows:
     main: str
     environments: tuple[EnvironmentName, ...]
     directory: str
+    deploy_on: str | None
     git_ledger: bool
     keyless: bool
 
@@ -47,6 +49,8 @@ class Workflows:
         _check("service", self.service, _SERVICE, "lowercase letters, digits and -")
         _check("main branch", self.main, _BRANCH, "a branch of letters, digits and . _ / -")
         _check("directory", self.directory, _DIRECTORY, "a relative path of letters, digits and . _ / -")
+        if self.deploy_on is not None:
+            _check("runner", self.deploy_on, re.compile(_WORD), "a label of letters, digits and . _ -")
         if not self.environments:
             raise ConfigInvalid(
                 "there is no environment to deploy to",
@@ -74,6 +78,7 @@ class Workflows:
             f"--main={self.main}",
             *(f"--environment={each}" for each in self.environments),
             f"--directory={self.directory}",
+            *([f"--deploy-on={self.deploy_on}"] if self.deploy_on else []),
             *(f"--{name}" if on else f"--no-{name}" for name, on in flags.items()),
         ]
 
@@ -102,6 +107,8 @@ class Workflows:
             "ENVIRONMENT": names[0],
             "ENVIRONMENTS": f"[{', '.join(names)}]",
             "DIRECTORY": self.directory,
+            "RUNNER": self.deploy_on or "ubuntu-latest",
+            "TAGS": f"tags: [{self.deploy_on}]" if self.deploy_on else "",
             "PREFIX": "" if self.directory == "." else f"{self.directory}/",
             "CONTENTS": "write # the ledger's branch" if self.git_ledger else "read",
             "CREDENTIALS": _FOR_THE_LEDGER if self.git_ledger else "persist-credentials: false",
