@@ -16,9 +16,10 @@ from immutag.git.remote_branch import RemoteBranch
 from immutag.ledger import Ledger
 from immutag.ledger.export import export
 from immutag.ledger.git import GitLedger
-from immutag.ledger.git_files import path_of
+from immutag.ledger.git_files import appended, path_of
 from immutag.ledger.head import head_of
 from tests.parts.appending import held
+from tests.parts.facts import chained
 from tests.parts.git_appending import open_ledger
 from tests.parts.git_http import PASSWORD, USERNAME, GitServer
 
@@ -164,16 +165,34 @@ def test_a_line_that_was_edited_on_top_is_corrupt_for_everybody_who_looks(
             reader.append(STREAM, held("x"), after=3)
 
 
-@pytest.mark.slow
+def filled(git_http: GitServer, folder: Path, count: int) -> None:
+    """A ledger of so many entries, pushed at once: appending each would take minutes."""
+    files = {"README.md": b"x"}
+    for entry, _ in chained([(STREAM, held(f"fact {n}")) for n in range(count)]):
+        path = path_of(entry.sequence)
+        files[path] = appended(files.get(path, b""), entry)
+    branch = RemoteBranch(folder / "filling", git_http.address(), BRANCH)
+    assert branch.push(branch.commit(files, "all of them\n", parent=None, seconds=0), over=None)
+
+
+@pytest.mark.parametrize("count", [99, 100, 101, 250])
+def test_files_that_are_full_stay_and_the_next_one_begins(
+    job: Job, git_http: GitServer, tmp_path: Path, count: int
+) -> None:
+    filled(git_http, tmp_path, count)
+    one, two = job(), job()
+    assert one.head().size == two.head().size == count
+    fill(one, "x", "y")
+    assert two.head() == two.verify() == job().verify() == one.head()
+    files = git_http.git("ls-tree", "-r", "--name-only", BRANCH, "entries/").split()
+    assert files == [path_of(first) for first in range(1, count + 3, 100)]
+
+
 def test_an_edit_in_an_older_file_is_corrupt(job: Job, git_http: GitServer, tmp_path: Path) -> None:
+    filled(git_http, tmp_path, 101)
     ledger = job()
-    fill(ledger, "first", *map(str, range(100)))
-    assert git_http.git("ls-tree", "-r", "--name-only", BRANCH, "entries/").split() == [
-        path_of(1),
-        path_of(101),
-    ]
-    assert job().verify().size == 101
-    committed_on_top(git_http, tmp_path, EDITS["a word"])
+    assert ledger.verify().size == 101
+    committed_on_top(git_http, tmp_path, lambda text: text.replace("fact 7", "fact 8", 1))
     for reader in (ledger, job()):
         with pytest.raises(LedgerCorrupt):
             reader.verify()

@@ -162,18 +162,10 @@ class GitLedger:
     def _read(self, commit: str, after: Checkpoint) -> Iterator[Entry]:
         """The entries of the branch that go on from `after`; chained from the beginning of its file on."""
         file = after.size // FILE_ENTRIES
-        begin = self._cache.checkpoint(file * FILE_ENTRIES)
+        begin = self._cache.checkpoint(file * FILE_ENTRIES)  # now: whoever takes them has the copy for itself
         paths = (path_of(number * FILE_ENTRIES + 1) for number in count(file))
         lines = git_files.rows(self._branch.read(commit, paths), first=begin.size + 1)
-        size = begin.size
-        for entry in follow(lines, after=begin):
-            size = entry.sequence
-            if size > after.size:
-                yield entry
-            elif size == after.size and entry.hash != after.hash:
-                raise corrupt(size, expected=f"the hash {after.hash}", found=f"the hash {entry.hash}")
-        if size < after.size:
-            raise corrupt(size + 1, expected=f"{after.size} entries, as seen before", found="gone")
+        return _beyond(after, follow(lines, after=begin), begin.size)
 
     def _require_files(self, commit: str, size: int) -> None:
         """No file less, and none more."""
@@ -236,6 +228,18 @@ class GitLedger:
             with (self._folder / "lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
+
+
+def _beyond(after: Checkpoint, entries: Iterator[Entry], size: int) -> Iterator[Entry]:
+    """Those after the last one that was seen; that one must be among them, as it was."""
+    for entry in entries:
+        size = entry.sequence
+        if size > after.size:
+            yield entry
+        elif size == after.size and entry.hash != after.hash:
+            raise corrupt(size, expected=f"the hash {after.hash}", found=f"the hash {entry.hash}")
+    if size < after.size:
+        raise corrupt(size + 1, expected=f"{after.size} entries, as seen before", found="gone")
 
 
 def _rewritten(branch: str, found: str) -> LedgerCorrupt:
