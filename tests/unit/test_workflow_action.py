@@ -47,6 +47,10 @@ BUILD = {
             {"command": "deploy", "environment": "production", "automatic": "false", "metadata-file": "m"},
             ["--json", "-C", ".", "deploy", "--metadata-file=m", "--environment=production"],
         ),
+        (
+            {"command": "rollback", "sha": SHA, "reason": "x", "allow-unverified": "true"},
+            ["--json", "-C", ".", "rollback", f"--sha={SHA}", "--reason=x", "--allow-unverified"],
+        ),
         ({"command": "deploy"}, ["--json", "-C", ".", "deploy", "--sha="]),
         ({"command": "rollback"}, ["--json", "-C", ".", "rollback", "--sha="]),
     ],

@@ -11,9 +11,9 @@ COMMANDS = ("release", "deploy", "rollback", CHECK)
 _TAKES = {
     "release": ("sha", "metadata-file"),
     "deploy": ("sha", "metadata-file", "environment", "reason", "automatic"),
-    "rollback": ("sha", "environment", "reason", "acknowledge-irreversible"),
+    "rollback": ("sha", "environment", "reason", "acknowledge-irreversible", "allow-unverified"),
 }
-_FLAGS = ("automatic", "acknowledge-irreversible")
+_FLAGS = ("automatic", "acknowledge-irreversible", "allow-unverified")
 
 
 def read(environ: Mapping[str, str]) -> dict[str, str]:
