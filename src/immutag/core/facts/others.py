@@ -1,0 +1,76 @@
+"""What may happen anywhere: a command stopped, a head was anchored, others attested, a registry was tried."""
+
+from typing import ClassVar, Self
+
+from immutag.core.errors import ImmutagError
+from immutag.core.facts.words import WriteOnce
+from immutag.core.frozen import frozen
+from immutag.core.values import Digest, EnvironmentName, GitSha, Repository
+
+
+@frozen()
+class Stopped:
+    """A command ended with this error; `stage` says at which check or act."""
+
+    type: ClassVar[str] = "stopped"
+    sha: GitSha
+    repository: Repository
+    digest: Digest | None
+    environment: EnvironmentName | None
+    command: str
+    stage: str
+    code: str
+    message: str
+    expected: str
+    found: str
+
+    @classmethod
+    def by(
+        cls,
+        error: ImmutagError,
+        *,
+        sha: GitSha,
+        repository: Repository,
+        command: str,
+        stage: str,
+        digest: Digest | None = None,
+        environment: EnvironmentName | None = None,
+    ) -> Self:
+        return cls(
+            sha, repository, digest, environment, command, stage,
+            error.code, error.message, error.expected, error.found,
+        )  # fmt: skip
+
+
+@frozen()
+class Anchored:
+    """The ledger's head was signed as a C2SP checkpoint and left outside (DR-017)."""
+
+    type: ClassVar[str] = "anchored"
+    repository: Repository
+    size: int
+    root: str
+    note: str
+    manifest: Digest | None
+
+
+@frozen()
+class Ingested:
+    """An attestation by somebody, found on a digest. `verified_by` is None where we trust none of it."""
+
+    type: ClassVar[str] = "ingested"
+    repository: Repository
+    digest: Digest
+    source: str
+    predicate_type: str
+    document: Digest
+    verified_by: str | None
+
+
+@frozen()
+class Probed:
+    """What keeps this registry's tags from being written twice, as tried by `doctor --probe`."""
+
+    type: ClassVar[str] = "probed"
+    repository: Repository
+    write_once: WriteOnce
