@@ -94,12 +94,17 @@ def test_zizmor_finds_nothing(rendered: Path) -> None:
     assert (json.loads(done.stdout), done.returncode) == ([], 0), done.stderr
 
 
-@pytest.mark.parametrize("number", range(8))
-def test_gitlabs_schema_accepts_it(number: int, tmp_path: Path) -> None:
-    (text,) = variants(GITLAB)[number].files().values()
-    (tmp_path / "ci.yml").write_text(text)
+def test_gitlabs_schema_accepts_it_and_every_script_line_is_one(tmp_path: Path) -> None:
+    files = []
+    for number, each in enumerate(variants(GITLAB)):
+        (text,) = each.files().values()
+        files.append(tmp_path / f"{number}.yml")
+        files[-1].write_text(text)
+        for job in yaml.safe_load(text).values():
+            lines = [*job.get("before_script", []), *job.get("script", [])]
+            assert {type(line) for line in lines} == {str}
     done = subprocess.run(
-        [_VENV / "check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", tmp_path / "ci.yml"],
+        [_VENV / "check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", *files],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
