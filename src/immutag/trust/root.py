@@ -123,7 +123,7 @@ def authorities_of(root: RootText) -> "Authorities":
 
     try:
         return Authorities([_read(line) for line in _documents(root.content)])
-    except (Error, ValueError) as error:
+    except (Error, ValueError, TypeError, AttributeError) as error:
         raise _broken(root.origin, str(error)) from error
     except ImmutagError as error:
         raise _broken(root.origin, error.found) from error
@@ -146,8 +146,16 @@ def _read(document: dict[str, Any]) -> "TrustedRoot":
     from sigstore.models import TrustedRoot
     from sigstore_models.trustroot.v1 import TrustedRoot as Fields
 
-    # Protobuf's JSON leaves empty lists out, and the library wants them
-    return TrustedRoot(Fields.from_json(json.dumps({"tlogs": [], "ctlogs": [], **document})))
+    # Protobuf's JSON leaves out what is empty, and the library wants it
+    filled = {"tlogs": [], "ctlogs": [], "certificateAuthorities": [], **document}
+    for name in ("certificateAuthorities", "timestampAuthorities"):
+        filled[name] = [_named(each) for each in filled.get(name, ())]
+    return TrustedRoot(Fields.from_json(json.dumps(filled)))
+
+
+def _named(authority: dict[str, Any]) -> dict[str, Any]:
+    """Fulcio's own ephemeral authority has no common name. Nothing goes by these names."""
+    return {**authority, "subject": {"organization": "", "commonName": "", **authority.get("subject", {})}}
 
 
 def _public(content: bytes, age_s: float) -> RootText:
