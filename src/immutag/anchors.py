@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from immutag.core.checkpoint import Note, origin_of, parse_note
-from immutag.core.errors import ConfigInvalid, MissingTag, PushFailure, RegistryError, SoftVerifyToolError
+from immutag.core.errors import ConfigInvalid, ImmutagError, LedgerCorrupt, MissingTag
 from immutag.core.facts import Anchored, Stream
 from immutag.core.frozen import replace
 from immutag.core.known_head import KnownHead
@@ -75,7 +75,9 @@ class Anchors:
             return None
         try:
             return self.anchor()
-        except (RegistryError, PushFailure, SoftVerifyToolError, ConfigInvalid) as error:
+        except LedgerCorrupt:
+            raise
+        except ImmutagError as error:
             self._report.step(f"the ledger's head was not anchored: {error.message}: {error.found}")
             return None
 
