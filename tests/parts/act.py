@@ -84,11 +84,13 @@ class Run:
 
 @dataclass(slots=True)
 class Act:
-    """The site's workflows. `artifacts` is where uploads end; `env` reaches every step."""
+    """The site's workflows. `artifacts` is where uploads end; `env` reaches every step, a secret those that
+    name it."""
 
     site: Site
     box: Path
     env: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, text in (("checkout", _CHECKOUT), ("upload", _UPLOAD), ("download", _DOWNLOAD)):
@@ -124,9 +126,10 @@ class Act:
             *(f"--local-repository={used}={self.box / name}" for used, name in self._replaced()),
             *(word for name, value in self.env.items() for word in ("--env", f"{name}={value}")),
             *(word for name, value in inputs.items() for word in ("--input", f"{name}={value}")),
+            *(word for name in self.secrets for word in ("--secret", name)),
             *(["--var", f"IMMUTAG={Path(sys.executable).with_name('immutag')}"] if installed else []),
         ]  # fmt: skip
-        own = {"HOME": str(self.box), "XDG_CACHE_HOME": str(self.box)}
+        own = {"HOME": str(self.box), "XDG_CACHE_HOME": str(self.box), **self.secrets}
         finished = subprocess.run(
             argv, cwd=self.site.folder, env={**os.environ, **own},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=300,

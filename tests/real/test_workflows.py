@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.parts.act import SOURCE, Act, forget_queue
+from tests.parts.keys import cosign_pem, new_key, public_pem
 from tests.parts.peers import Crane
+from tests.parts.sigstore import Sigstore
 from tests.parts.site import Site
 
 pytestmark = pytest.mark.slow
@@ -111,3 +113,32 @@ def test_jobs_that_share_nothing_but_a_branch_share_the_ledger(act: Act, site: S
     assert str(first) in site.answer()
     held = act.push()
     assert "held" in held.annotations, f"of {second} again"
+
+
+def test_a_keys_password_is_in_the_build_and_nowhere_else(act: Act, site: Site) -> None:
+    key, password = new_key("P-256"), "of-the-tests-only"
+    files = {"cosign.key": cosign_pem(key, password.encode()), "cosign.pub": public_pem(key)}
+    act.env |= {"IMMUTAG_TRUST_KEY": "cosign.key", "IMMUTAG_TRUST_PUBLIC_KEYS": "cosign.pub"}
+    act.secrets["COSIGN_PASSWORD"] = password
+    sha = site.commit("sign", files)
+    built = act.push()
+    assert built.ok, built.log
+    assert password not in built.log
+    assert str(sha) in site.answer(), "a deployment that cannot sign its summary is a deployment"
+    (file,) = (act.artifacts / f"image-metadata-{sha}").iterdir()
+    assert json.loads(file.read_text())["signature_status"] == "verified"
+
+
+def test_a_build_signs_keyless_as_the_workflow_that_it_is(act: Act, site: Site, sigstore: Sigstore) -> None:
+    identity = f'{{ issuer = "{sigstore.workflow_issuer}", subject = "{sigstore.workflow()}" }}'
+    act.env |= {
+        **sigstore.workflow_environment(),
+        "IMMUTAG_TRUST_KEYLESS": "true",
+        "IMMUTAG_TRUST_TRUSTED_ROOT": str(sigstore.trusted_root),
+        "IMMUTAG_TRUST_SIGNING_CONFIG": str(sigstore.signing_config),
+        "IMMUTAG_TRUST_IDENTITIES": f"[{identity}]",
+    }
+    built = act.push()
+    assert built.ok, built.log
+    (file,) = (act.artifacts / f"image-metadata-{site.sha}").iterdir()
+    assert json.loads(file.read_text())["signature_status"] == "verified"

@@ -149,6 +149,10 @@ def test_no_workflow_has_a_shell_and_the_action_puts_no_input_into_one() -> None
     scripts = [step["run"] for step in steps]
     assert len(scripts) == 3
     assert not [script for script in scripts if "${{" in script]
+    running = [script for script in scripts if script.rstrip().endswith("workflows run")]
+    assert len(running) == 2
+    for script in running:
+        assert re.search(r"\bexec \"", script), "a cancelled run's signal reaches only the step's own process"
 
 
 def test_the_sha_of_a_rollback_is_checked_where_nothing_is_in_scope() -> None:
