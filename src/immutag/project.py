@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from immutag.core.packages import Difference
     from immutag.core.retention import KeepList
     from immutag.git.commit import Commit, GitRepository
+    from immutag.oci.profiles import Profile
     from immutag.origins import Origins
     from immutag.policies import Policies
     from immutag.trust.root import RootOfTrust
@@ -304,6 +305,13 @@ class Project:
     def reach(self, repository: Repository) -> None:
         """Raises RegistryAuth or RegistryUnavailable unless the registry lets us in."""
         self._adapters.registry(repository).ping()
+
+    def profile(self, repository: Repository) -> "Profile | None":
+        """What kind of registry it is: by its name, or else by how it greets. Raises RegistryUnavailable."""
+        from immutag.oci.profiles import profile_of_greeting, profile_of_host
+
+        known = profile_of_host(repository.host)
+        return known or profile_of_greeting(self._adapters.registry(repository).greeting())
 
     # --- views
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from immutag.core.errors import ImmutagError
-from immutag.core.values import shown
+from immutag.core.values import Repository, shown
 from immutag.git.commit import GitRepository
 from immutag.process import run
 from immutag.settings import CommandTarget, EnvironmentSettings, Settings
@@ -35,19 +35,27 @@ class State(Enum):
 
 
 class Check(NamedTuple):
-    """One thing that was looked at. `remedy` is the command that mends it."""
+    """One thing that was looked at. `remedy` is the command that mends it, `sources` who says so."""
 
     name: str
     state: State
     found: str
     remedy: str = ""
+    sources: tuple[str, ...] = ()
 
     @classmethod
     def failed(cls, name: str, error: ImmutagError) -> Self:
         return cls(name, State.MISSING, f"{error.code}: {error.message}: {error.found}", error.remedy)
 
-    def as_document(self) -> dict[str, str]:
-        return {"check": self.name, "state": self.state.value, "found": self.found, "next": self.remedy}
+    def as_document(self) -> dict[str, object]:
+        sources = {"sources": list(self.sources)} if self.sources else {}
+        return {
+            "check": self.name,
+            "state": self.state.value,
+            "found": self.found,
+            "next": self.remedy,
+            **sources,
+        }
 
 
 def machine_checks(folder: Path) -> list[Check]:
@@ -87,9 +95,24 @@ def project_checks(project: "Project", environ: Mapping[str, str]) -> list[Check
         try:
             project.reach(repository)
             checks.append(Check(f"registry {host}", State.OK, "it answers, and lets us in"))
+            checks.append(_profile(project, repository))
         except ImmutagError as error:
             checks.append(Check.failed(f"registry {host}", error))
     return checks
+
+
+def _profile(project: "Project", repository: Repository) -> Check:
+    """What others know of such registries: what bears on write-once, and on signatures."""
+    from immutag.oci.profiles import Topic
+
+    name, found = "registry profile", project.profile(repository)
+    if found is None:
+        said = f"{repository.host} is no registry that is known by its name or its greeting"
+        return Check(name, State.OK, f"{said}; what it can do is asked each time")
+    claims = found.about(Topic.REFERRERS, Topic.IMMUTABLE_TAGS, Topic.CONDITIONAL_PUT)
+    text = "; ".join(f"{claim.topic.value}: {claim.text}" for claim in claims)
+    sources = tuple(dict.fromkeys(claim.source for claim in claims))
+    return Check(name, State.OK, f"{found.title}. {text}", sources=sources)
 
 
 def install(program: str) -> str:

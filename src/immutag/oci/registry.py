@@ -16,7 +16,7 @@ from immutag.oci import INDEXES, MANIFEST_LIMIT_BYTES, MANIFESTS, Descriptor, do
 from immutag.oci.auth import Credentials
 from immutag.oci.content import checked, digest_of, mismatch
 from immutag.oci.fanout import for_each
-from immutag.oci.http import Http, Response
+from immutag.oci.http import Headers, Http, Response
 from immutag.oci.kind import media_type_of
 from immutag.oci.listing import document, pages
 from immutag.oci.network import host_of, is_loopback
@@ -172,6 +172,10 @@ class Registry:
         answer = self._call("GET", "/v2/", scope="", limit_bytes=ERROR_LIMIT_BYTES)
         if answer.status != 200:
             raise self.refused("let us in", answer)
+
+    def greeting(self) -> Headers:
+        """The headers by which the registry greets somebody unknown. Raises RegistryUnavailable."""
+        return self._session.greeting()
 
     # --- writing
 

@@ -106,6 +106,18 @@ class Session:
 
         return self._patiently(converse) if again else converse()
 
+    def greeting(self) -> Headers:
+        """What is answered to somebody unknown: `GET /v2/` without credentials. Raises NoAnswer."""
+        self._count()
+        return self._http.request(
+            "GET",
+            f"{self.base}/v2/",
+            headers={},
+            body=b"",
+            limit_bytes=_TOKEN_LIMIT_BYTES,
+            timeout_s=self.limits.timeout_s,
+        ).headers
+
     @contextmanager
     def stream(self, url: str, *, scope: str, headers: Mapping[str, str] | None = None) -> Iterator[Streamed]:
         """The same for a GET whose body is read block by block. Raises NoAnswer, RegistryAuth."""
