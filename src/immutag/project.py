@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from immutag.actor import actor, run_address
-from immutag.adapters import Adapters
+from immutag.composition.adapters import Adapters
 from immutag.core.errors import ImmutagError
 from immutag.core.facts import Entry, Outcome, Stream, WriteOnce
 from immutag.core.policy import Repositories
@@ -20,21 +20,21 @@ from immutag.ledgers import open_ledger
 from immutag.settings import Settings, load
 
 if TYPE_CHECKING:
-    from immutag.anchors import Anchors
     from immutag.build.workspace import BuiltLayout, Workspace
+    from immutag.composition.anchors import Anchors
+    from immutag.composition.origins import Origins
+    from immutag.composition.policies import Policies
+    from immutag.composition.witnesses import Witnesses
     from immutag.core.facts import Evidence
     from immutag.core.packages import Difference
     from immutag.core.retention import KeepList
     from immutag.git.commit import Commit, GitRepository
     from immutag.oci.profiles import Profile
-    from immutag.origins import Origins
-    from immutag.policies import Policies
     from immutag.trust.root import RootOfTrust
     from immutag.trust.rule import TrustRule
     from immutag.usecases.deployer import Deployer, Ended
     from immutag.usecases.release import Order
     from immutag.usecases.sbom import Sbom, Sboms
-    from immutag.witnesses import Witnesses
 
 
 class MakeRecord(Protocol):
@@ -360,7 +360,7 @@ class Project:
 
     def verify(self, texts: Sequence[str], explain: bool = False) -> list[Document]:
         """Who vouches for each named image; a release, or any `repository@digest`."""
-        from immutag.verifications import Verifications
+        from immutag.composition.verifications import Verifications
 
         return Verifications(self._adapters, self.policies.rule).verify(
             texts, self._named_image, explain=explain
@@ -368,7 +368,7 @@ class Project:
 
     def attestations(self, texts: Sequence[str], source: str | None) -> list[Document]:
         """What is attested of each named image, by whomever; what is new goes into the ledger."""
-        from immutag.attested import Attested
+        from immutag.composition.attested import Attested
 
         attested = Attested(self.settings, self._adapters, self.ledger, self._environ)
         return attested.attestations([self._named_image(text) for text in texts], source)
@@ -394,7 +394,7 @@ class Project:
     @cached_property
     def witnesses(self) -> "Witnesses":
         """Who signs here, and what is attached to a release."""
-        from immutag.witnesses import Witnesses
+        from immutag.composition.witnesses import Witnesses
 
         return Witnesses(
             self.settings,
@@ -408,7 +408,7 @@ class Project:
     @property
     def anchors(self) -> "Anchors":
         """The ledger's head outside: left there, held against the ledger, and proofs under it."""
-        from immutag.anchors import Anchors
+        from immutag.composition.anchors import Anchors
 
         return Anchors(
             self.settings, self._adapters, self.ledger, signer=self.witnesses.signer, report=self._report
@@ -417,7 +417,7 @@ class Project:
     @property
     def policies(self) -> "Policies":
         """The trust rule: how far from mandatory, what it would have refused, and as others are told it."""
-        from immutag.policies import Policies
+        from immutag.composition.policies import Policies
 
         return Policies(self.settings, self._adapters, self.ledger)
 
@@ -456,7 +456,7 @@ class Project:
 
     @property
     def _origins(self) -> "Origins":
-        from immutag.origins import Origins
+        from immutag.composition.origins import Origins
 
         return Origins(self.settings, self._adapters, self.witnesses, ledger=self.ledger, report=self._report)
 

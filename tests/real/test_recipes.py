@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from immutag.composition.recipes import Recipes
 from immutag.core.facts import Claimed
 from immutag.core.provenance import BaseImage
 from immutag.core.values import Digest, GitSha, Repository
 from immutag.oci.http import Http
 from immutag.oci.registry import Registry
-from immutag.recipes import Recipes
 from immutag.settings import load
 from tests.parts.checkouts import Checkout
 

@@ -136,8 +136,8 @@ class Witnesses:
 
     def _provenance(self, claim: Claimed) -> "Statement":
         """Where the claimed digest comes from. Raises LedgerConflict where nobody recorded it."""
+        from immutag.composition.recipes import Recipes
         from immutag.core.provenance import Run, provenance
-        from immutag.recipes import Recipes
 
         recipes = Recipes(self._settings, self._registry)
         return provenance(

@@ -9,7 +9,7 @@ from immutag.core.views import Document
 from immutag.settings import Settings
 
 if TYPE_CHECKING:
-    from immutag.adapters import Adapters
+    from immutag.composition.adapters import Adapters
     from immutag.ledger import Ledger
     from immutag.trust.github import GitHub
     from immutag.usecases.attestations import Judge, Where

@@ -8,7 +8,7 @@ from immutag.core.values import ImageRef
 from immutag.core.views import Document, verification_document
 
 if TYPE_CHECKING:
-    from immutag.adapters import Adapters
+    from immutag.composition.adapters import Adapters
     from immutag.core.verification import Verification
     from immutag.trust.render import Rule
 

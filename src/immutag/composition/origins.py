@@ -14,10 +14,10 @@ from immutag.ledger import Ledger
 from immutag.settings import Settings
 
 if TYPE_CHECKING:
-    from immutag.adapters import Adapters
+    from immutag.composition.adapters import Adapters
+    from immutag.composition.witnesses import Witnesses
     from immutag.core.summary import Act, Policy
     from immutag.usecases.origin import Origin
-    from immutag.witnesses import Witnesses
 
 
 class Origins:

@@ -14,7 +14,7 @@ from immutag.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from immutag.adapters import Adapters
+    from immutag.composition.adapters import Adapters
     from immutag.core.trust import IdentityRule
     from immutag.core.verification import Verification
     from immutag.ledger import Ledger

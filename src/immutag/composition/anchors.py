@@ -19,7 +19,7 @@ from immutag.ledger.head import Head
 from immutag.settings import Settings
 
 if TYPE_CHECKING:
-    from immutag.adapters import Adapters
+    from immutag.composition.adapters import Adapters
     from immutag.oci.registry import Registry
     from immutag.trust import Signer
     from immutag.trust.key_signer import KeySigner
