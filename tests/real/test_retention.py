@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
+import immutag
 from immutag.core.values import Repository
 from tests.parts.images import GZIPPED_LAYER, add_image, add_index, finish, tar_of
 from tests.parts.peers import Crane, Peer
@@ -17,6 +19,7 @@ from tests.parts.signing import SigningKey
 from tests.parts.site import Site
 
 pytestmark = pytest.mark.slow
+SCHEMAS = Path(immutag.__file__).parent / "schemas"
 COSIGN = ("--insecure-ignore-tlog", "--allow-http-registry")
 
 
@@ -39,6 +42,12 @@ def release(site: Site, folder: Path, env: Mapping[str, str], message: str = "")
     sha = str(site.commit(message) if message else site.sha)
     site.json("release", "--from", two_platforms(folder / sha, sha), env=env)
     return sha
+
+
+def valid(document: Any) -> Any:
+    """The document, as the schema that `immutag schema retention` prints has it."""
+    jsonschema.validate(document, json.loads((SCHEMAS / "retention.json").read_text()))
+    return document
 
 
 def all_manifests(registry: Registry, repository: Repository, crane: Crane) -> set[str]:
@@ -85,7 +94,7 @@ def test_with_all_else_deleted_deploy_rollback_and_cosign_work(
     for sha in (first, second, third):
         site.json("deploy", "--sha", sha, "--env", "staging", env=env)
     fourth = release(site, tmp_path, env, "four")
-    keep = site.json("retention", "keep", "--candidates", "1", env=env)
+    keep = valid(site.json("retention", "keep", "--candidates", "1", env=env))
     assert [each["image_sha"] for each in keep["releases"]] == [third, second, fourth]
     before = {tag: crane.digest(f"{repository}:{tag}") for tag in crane.tags(repository)}
     deleted = delete_the_rest(registry, repository, keep, crane)
@@ -113,7 +122,7 @@ def test_what_runs_from_staging_and_the_ledgers_checkpoints_are_listed(
     site.checkout.git("switch", "-c", "feature")
     branch = release(site, tmp_path, ours.env, "on a branch")
     site.json("deploy", "--sha", branch, "--env", "staging", env=ours.env)
-    keep = site.json("retention", "keep")
+    keep = valid(site.json("retention", "keep"))
     assert [(each["image_sha"], each["reasons"][0]["reason"]) for each in keep["releases"]] == [
         (branch, "runs"),
         (main, "rollback candidate"),
@@ -126,6 +135,23 @@ def test_what_runs_from_staging_and_the_ledgers_checkpoints_are_listed(
     assert kinds.count("application/vnd.immutag.ledger.checkpoint.v1") == 2
     listed = {tag for each in keep["repositories"] for tag in each["tags"]}
     assert set(crane.tags(site.repository)) <= listed
+
+
+def test_signatures_in_a_repository_of_their_own_are_spared_there(
+    site: Site, ours: SigningKey, crane: Crane, tmp_path: Path
+) -> None:
+    elsewhere = site.registry.repository("signatures")
+    env = {**ours.env, "IMMUTAG_TRUST_SIGNATURE_REPOSITORY": str(elsewhere)}
+    sha = release(site, tmp_path, env)
+    site.json("deploy", "--sha", sha, "--env", "staging", env=env)
+    keep = valid(site.json("retention", "keep", env=env))
+    assert {each["repository"] for each in keep["repositories"]} == {str(site.repository), str(elsewhere)}
+    before = crane.tags(elsewhere)
+    delete_the_rest(site.registry, elsewhere, keep, crane)
+    delete_the_rest(site.registry, site.repository, keep, crane)
+    assert crane.tags(elsewhere) == before
+    assert site.json("verify", sha, env=env)["signature_status"] == "verified"
+    assert site.run("ledger", "verify", "--against", "repository", env=env).returncode == 0
 
 
 def test_each_tools_form_names_all_that_the_list_names(site: Site, ours: SigningKey, tmp_path: Path) -> None:
@@ -154,7 +180,7 @@ def test_each_tools_form_names_all_that_the_list_names(site: Site, ours: Signing
     assert rule["tag_selectors"][0]["pattern"] == "{" + ",".join(only["tags"]) + "}"
     assert rule["scope_selectors"]["repository"][0]["pattern"] == site.repository.path.partition("/")[2]
     assert site.error("retention", "keep", "--format", "ecr")["code"] == "POLICY_VIOLATION"
-    document = site.json("retention", "keep", "--format", "gitlab")
+    document = valid(site.json("retention", "keep", "--format", "gitlab"))
     assert json.loads(document["form"]["value"])["container_expiration_policy_attributes"] == policy
 
 
@@ -170,10 +196,11 @@ def test_what_cannot_be_determined_is_an_error_and_never_a_short_list(
         site.json("deploy", "--sha", first, "--env", "staging", env=env)
         assert site.error("retention", "keep", env={**env, "CI": "true"})["code"] == "CONFIG_INVALID"
         crane("delete", f"{repository}@{crane.digest(f'{repository}:{second}')}")
-        found = site.json("retention", "keep", env=env)
+        found = valid(site.json("retention", "keep", env=env))
         assert [(each["image_sha"], each["there"]) for each in found["releases"]] == [
             (first, True), (second, False),
         ]  # fmt: skip
+        assert second in found["repositories"][0]["tags"]  # named all the same: no list is ever empty
         crane("delete", f"{repository}@{crane.digest(f'{repository}:{first}')}")
         error = site.error("retention", "keep", env=env)
         assert (error["code"], "staging runs" in error["message"]) == ("MISSING_TAG", True)

@@ -1,12 +1,15 @@
 """What is to be spared, over any history: everything that runs, and never less for a larger number."""
 
+import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import immutag
 from immutag.core.deployment import fold
 from immutag.core.errors import PolicyViolation
 from immutag.core.facts import (
@@ -144,6 +147,13 @@ def test_one_image_is_listed_once_with_all_its_reasons() -> None:
     image = ImageRef(API, digest_of(SHAS[0]))
     reasons = [Wanted(SHAS[0], image, reason, NAME) for reason in (Reason.CANDIDATE, Reason.RUNS)]
     assert by_release(reasons) == {image: (reasons[1], reasons[0])}
+
+
+def test_the_schema_knows_every_reason() -> None:
+    file = Path(immutag.__file__).parent / "schemas" / "retention.json"
+    releases = json.loads(file.read_text())["properties"]["releases"]["items"]["properties"]
+    known = releases["reasons"]["items"]["properties"]["reason"]["enum"]
+    assert known == [reason.value for reason in Reason]
 
 
 def keep_list(*digests: Digest) -> KeepList:

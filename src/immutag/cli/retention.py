@@ -45,20 +45,18 @@ def run(options: argparse.Namespace) -> int:
             write_error(f"{form.tool} cannot be told: {form.cannot}")
         write_result(value)
         return DONE
-    document = found.as_document() | (_form_document(options.format, form, found) if form else {})
+    document = {**found.as_document(), "form": form and _form_document(options.format, form, found)}
     show(options, document, lambda: _text(found, coloured=coloured(options)))
     return DONE
 
 
-def _form_document(name: str, form: Form, found: KeepList) -> dict[str, object]:
+def _form_document(name: str, form: Form, found: KeepList) -> dict[str, str]:
     return {
-        "form": {
-            "name": name,
-            "tool": form.tool,
-            "value": form.render(found),
-            "cannot": form.cannot,
-            "source": form.source,
-        }
+        "name": name,
+        "tool": form.tool,
+        "value": form.render(found),
+        "cannot": form.cannot,
+        "source": form.source,
     }
 
 
@@ -81,7 +79,7 @@ def _row(kept: Kept) -> tuple[object, ...]:
         str(kept.sha)[:12],
         str(kept.image.digest)[:19],
         ", ".join(why),
-        len(kept.pieces) or Styled.of("gone from the registry", "warn"),
+        len(kept.pieces) if kept.there else Styled.of("gone from the registry", "warn"),
     )
 
 

@@ -49,12 +49,14 @@ class Piece:
 
 @frozen()
 class Kept:
-    """A release and all that belongs to it. No pieces: the registry says that it is gone."""
+    """A release and all that belongs to it. `there`: whether all of the image is; the name of one that is
+    not is spared all the same, so that a list is never empty."""
 
     sha: GitSha
     image: ImageRef
     reasons: tuple[Wanted, ...]
     pieces: tuple[Piece, ...]
+    there: bool = True
 
 
 @frozen()
@@ -155,7 +157,7 @@ def _release_document(kept: Kept) -> dict[str, object]:
             }
             for each in kept.reasons
         ],
-        "there": bool(kept.pieces),
+        "there": kept.there,
         "manifests": [_piece_document(piece) for piece in kept.pieces],
     }
 

@@ -185,7 +185,8 @@ def _wanted(
 
 def _kept(image: ImageRef, reasons: tuple[Wanted, ...], gather: Gather, ledger: Ledger) -> Kept:
     sha = reasons[0].sha
-    pieces = gather.image(image, _tags(sha, ledger.stream(Stream.release(image.repository, sha))))
+    tags = _tags(sha, ledger.stream(Stream.release(image.repository, sha)))
+    pieces = gather.image(image, tags)
     if pieces is None and reasons[0].reason in _URGENT:
         raise MissingTag(
             f"what {reasons[0].environment} runs is gone from the registry, or some of it",
@@ -193,7 +194,8 @@ def _kept(image: ImageRef, reasons: tuple[Wanted, ...], gather: Gather, ledger: 
             found="404",
             remedy="clean nothing up; push the image again as it was, or check that the credentials may read",
         )
-    return Kept(sha, image, reasons, tuple(pieces or ()))
+    named = Piece(image.repository, image.digest, tags, "image")
+    return Kept(sha, image, reasons, tuple(pieces or (named,)), there=pieces is not None)
 
 
 def _tags(sha: GitSha, entries: Sequence[Entry]) -> tuple[str, ...]:
