@@ -58,11 +58,12 @@ def test_it_never_grows_beyond_its_bounds_and_the_oldest_go_first(tmp_path: Path
 
 
 def test_what_a_killed_process_left_half_written_goes_in_time(tmp_path: Path) -> None:
-    objects, digest = Objects(tmp_path), digest_of(b"content")
+    content = bytes(20_000)
+    objects, digest = Objects(tmp_path), digest_of(content)
     half = tmp_path / "sha256" / digest.hex[:2] / ".1-1"
     half.parent.mkdir(parents=True)
     half.write_bytes(bytes(600_000))
-    objects.put(digest, b"content")
+    objects.put(digest, content)
     assert _files(tmp_path) == [half.parent / digest.hex]
 
 

@@ -107,7 +107,7 @@ def _prove(options: argparse.Namespace, project: "Project") -> None:
 
 
 def _check_proof(options: argparse.Namespace) -> None:
-    from immutag.anchors import check_proof
+    from immutag.composition.anchors import check_proof
 
     found = check_proof(directory(options) / options.file, [Path(key) for key in options.key])
     show(options, found, lambda: _shown(found))

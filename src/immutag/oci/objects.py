@@ -16,6 +16,8 @@ from immutag.core.values import Digest
 OBJECT_LIMIT_BYTES = 1024 * 1024
 _FOLDER_LIMIT_BYTES = 512 * 1024
 """Of each of the 256 folders; what was written last always stays."""
+_SMALL_BYTES = 16 * 1024
+"""Of what is smaller, only each sixteenth has its folder looked through: an audit writes thousands."""
 
 
 class Objects:
@@ -58,9 +60,9 @@ class Objects:
             return
         path = Path(self._path(content))
         with suppress(OSError):  # no room, or no right to write here: the next look asks the registry again
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _write(path, found)
-            _prune(path)
+            if len(found) > _SMALL_BYTES or content.hex.endswith("0"):
+                _prune(path)
 
     def _path(self, content: Digest) -> str:
         """A plain text, since an audit asks for thousands."""
@@ -72,7 +74,11 @@ def _write(path: Path, found: bytes) -> None:
     """All of it or nothing, whoever else writes the same."""
     half = path.with_name(f".{os.getpid()}-{threading.get_ident()}")
     try:
-        half.write_bytes(found)
+        try:
+            half.write_bytes(found)
+        except FileNotFoundError:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            half.write_bytes(found)
         half.replace(path)
     except OSError:
         half.unlink(missing_ok=True)
