@@ -23,8 +23,8 @@ from benchmarks.push import measure
 from immutag.core.values import ImageRef, Repository
 from immutag.oci.http import Http
 from immutag.oci.registry import Registry
-from immutag.trust.key_signer import KeySigner
-from immutag.trust.private_key import load_private_key
+from immutag.trust.signing.key_signer import KeySigner
+from immutag.trust.signing.private_key import load_private_key
 from tests.parts.keys import new_key, private_pem, public_pem
 from tests.parts.programs import peer, program
 from tests.parts.registries import distribution, in_memory

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from immutag.actor import actor, run_address
 from immutag.composition.adapters import Adapters
+from immutag.composition.ledgers import open_ledger
 from immutag.core.errors import ImmutagError
 from immutag.core.facts import Entry, Outcome, Stream, WriteOnce
 from immutag.core.policy import Repositories
@@ -16,7 +17,6 @@ from immutag.core.report import Report
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, Repository
 from immutag.core.views import Document
 from immutag.ledger import Ledger
-from immutag.ledgers import open_ledger
 from immutag.settings import Settings, load
 
 if TYPE_CHECKING:

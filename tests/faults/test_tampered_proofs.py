@@ -23,10 +23,10 @@ from immutag.core.statement import VERIFICATION_SUMMARY, Statement, Subject
 from immutag.core.values import Digest, Repository
 from immutag.ledger.proof import Inclusion, ProvedEntry
 from immutag.ledger.sqlite import SqliteLedger
-from immutag.trust.key_signer import KeySigner
-from immutag.trust.note import sign_note
-from immutag.trust.private_key import PrivateKey, parse_private_key
 from immutag.trust.rule import TrustRule
+from immutag.trust.signing.key_signer import KeySigner
+from immutag.trust.signing.note import sign_note
+from immutag.trust.signing.private_key import PrivateKey, parse_private_key
 from immutag.usecases.anchor import sign_head
 from immutag.usecases.check_proof import check_proof
 from immutag.usecases.known_heads import Trusting, in_file

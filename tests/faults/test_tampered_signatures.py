@@ -21,10 +21,10 @@ from immutag.oci.attach import EMPTY, Artifact, Layer, encoded, push_blobs
 from immutag.oci.fanout import for_each
 from immutag.oci.http import Http
 from immutag.oci.registry import Registry
-from immutag.trust.bundle import BUNDLE_V03
-from immutag.trust.key_signer import KeySigner
-from immutag.trust.private_key import parse_private_key
-from immutag.trust.simple_signing import CERTIFICATE, LOG_BUNDLE, SIGNATURE, encode_simple
+from immutag.trust.formats.bundle import BUNDLE_V03
+from immutag.trust.formats.simple_signing import CERTIFICATE, LOG_BUNDLE, SIGNATURE, encode_simple
+from immutag.trust.signing.key_signer import KeySigner
+from immutag.trust.signing.private_key import parse_private_key
 from tests.parts import registries
 from tests.parts.keys import new_key as any_key
 from tests.parts.keys import private_pem

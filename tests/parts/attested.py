@@ -17,13 +17,13 @@ from immutag.oci.http import Http
 from immutag.oci.layout import Layout
 from immutag.oci.registry import Registry
 from immutag.trust.attached import Attached
-from immutag.trust.bundle import BUNDLE_V03, parse_bundle
-from immutag.trust.dsse import Envelope
-from immutag.trust.github import GitHub
-from immutag.trust.key_signer import KeySigner
+from immutag.trust.evidence.github import GitHub
+from immutag.trust.formats.bundle import BUNDLE_V03, parse_bundle
+from immutag.trust.formats.dsse import Envelope
 from immutag.trust.places import Places
-from immutag.trust.private_key import parse_private_key
 from immutag.trust.public_key import PublicKey
+from immutag.trust.signing.key_signer import KeySigner
+from immutag.trust.signing.private_key import parse_private_key
 from immutag.usecases.attest import Attesting
 from immutag.usecases.attestations import Gathered, Source, Where, gather
 from immutag.usecases.prove_origin import prove_origin

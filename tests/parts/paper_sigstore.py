@@ -26,9 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from immutag.core.statement import PAYLOAD_TYPE
-from immutag.trust.bundle import BUNDLE_V03
-from immutag.trust.dsse import Envelope, Signature, pae
-from immutag.trust.simple_signing import CERTIFICATE, CHAIN, LOG_BUNDLE, SIGNATURE, TIMESTAMP
+from immutag.trust.formats.bundle import BUNDLE_V03
+from immutag.trust.formats.dsse import Envelope, Signature, pae
+from immutag.trust.formats.simple_signing import CERTIFICATE, CHAIN, LOG_BUNDLE, SIGNATURE, TIMESTAMP
 from tests.parts.programs import program
 
 ISSUER = "https://issuer.example.com"

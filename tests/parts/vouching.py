@@ -17,8 +17,8 @@ from immutag.oci.layout import Layout
 from immutag.oci.legacy import SIMPLE_SIGNING, add_layer
 from immutag.oci.registry import Registry
 from immutag.oci.standard_tag import Suffix
-from immutag.trust.bundle import BUNDLE_V03
-from immutag.trust.simple_signing import encode_simple
+from immutag.trust.formats.bundle import BUNDLE_V03
+from immutag.trust.formats.simple_signing import encode_simple
 from tests.parts.images import add_image, descriptor, finish
 
 _WORKERS = 8

@@ -27,9 +27,9 @@ from immutag.ledger.sqlite import SqliteLedger
 from immutag.oci.attach import Artifact, Layer, attach
 from immutag.oci.http import Http
 from immutag.oci.registry import Registry as Client
-from immutag.trust.bundle import BUNDLE_V03
-from immutag.trust.key_signer import KeySigner
-from immutag.trust.private_key import parse_private_key
+from immutag.trust.formats.bundle import BUNDLE_V03
+from immutag.trust.signing.key_signer import KeySigner
+from immutag.trust.signing.private_key import parse_private_key
 from immutag.usecases.checkpoints import CHECKPOINT, PAGE_ENTRIES, page_of
 from tests.parts.keys import a_key, cosign_pem, new_key, private_pem, public_pem
 from tests.parts.peers import Crane, Peer

@@ -16,7 +16,7 @@ from immutag.core.statement import SLSA_PROVENANCE, SLSA_PROVENANCE_V02, SPDX
 from immutag.ledger.sqlite import SqliteLedger
 from immutag.oci.http import Http
 from immutag.oci.layout import Layout
-from immutag.trust.bundle import BUNDLE_V03
+from immutag.trust.formats.bundle import BUNDLE_V03
 from immutag.usecases.attestations import Source, ingest
 from tests.parts import registries
 from tests.parts.attested import (

@@ -15,8 +15,8 @@ import pytest
 from immutag.core.errors import SoftVerifyToolError
 from immutag.core.statement import SLSA_PROVENANCE
 from immutag.oci.http import Http
-from immutag.trust.github import GitHub
-from immutag.trust.key_signer import KeySigner
+from immutag.trust.evidence.github import GitHub
+from immutag.trust.signing.key_signer import KeySigner
 from immutag.usecases.attestations import Source
 from tests.parts import registries
 from tests.parts.attested import SIGNER, Image, gathered, listed, of_buildkit, pushed

@@ -10,14 +10,14 @@ import pytest
 from immutag.core.errors import ConfigInvalid
 from immutag.core.statement import SLSA_PROVENANCE, Statement, Subject
 from immutag.core.values import Digest, ImageRef, Repository
-from immutag.trust.bundle import KeyHint, MessageSignature, parse_bundle
-from immutag.trust.command_key import CommandKey
-from immutag.trust.dsse import Envelope
-from immutag.trust.in_toto import parse_statement
-from immutag.trust.key_signer import Key, KeySigner
-from immutag.trust.private_key import load_private_key
+from immutag.trust.formats.bundle import KeyHint, MessageSignature, parse_bundle
+from immutag.trust.formats.dsse import Envelope
+from immutag.trust.formats.in_toto import parse_statement
+from immutag.trust.formats.simple_signing import encode_simple
 from immutag.trust.public_key import load_public_key
-from immutag.trust.simple_signing import encode_simple
+from immutag.trust.signing.command_key import CommandKey
+from immutag.trust.signing.key_signer import Key, KeySigner
+from immutag.trust.signing.private_key import load_private_key
 from tests.parts.keys import Private, cosign_pem, new_key, private_pem, public_pem
 from tests.parts.peers import Peer
 from tests.parts.programs import peer, program

@@ -12,11 +12,12 @@ import pytest
 from immutag.core.errors import ConfigInvalid, SoftVerifyToolError
 from immutag.core.statement import COSIGN_SIGN, Statement, Subject
 from immutag.core.values import Digest
-from immutag.trust import Signer, keyless
-from immutag.trust.bundle import CertificateChain, parse_bundle
-from immutag.trust.certificate import identity_of
-from immutag.trust.dsse import Envelope
-from immutag.trust.keyless import KeylessSigner, Services
+from immutag.trust import Signer
+from immutag.trust.formats.bundle import CertificateChain, parse_bundle
+from immutag.trust.formats.certificate import identity_of
+from immutag.trust.formats.dsse import Envelope
+from immutag.trust.signing import keyless
+from immutag.trust.signing.keyless import KeylessSigner, Services
 from tests.parts.processes import free_port
 from tests.parts.sigstore import Sigstore
 

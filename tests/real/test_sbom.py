@@ -25,10 +25,10 @@ from immutag.oci.copy import copy
 from immutag.oci.http import Http
 from immutag.oci.layout import Layout
 from immutag.oci.registry import Registry
-from immutag.trust.key_signer import KeySigner
+from immutag.trust.evidence.sbom import Scanner, encode, scan
 from immutag.trust.places import Places
-from immutag.trust.private_key import load_private_key
-from immutag.trust.sbom import Scanner, encode, scan
+from immutag.trust.signing.key_signer import KeySigner
+from immutag.trust.signing.private_key import load_private_key
 from immutag.usecases.attest import Attesting
 from immutag.usecases.describe import describe
 from immutag.usecases.sbom import Sboms

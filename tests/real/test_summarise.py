@@ -25,10 +25,10 @@ from immutag.oci.copy import copy
 from immutag.oci.http import Http
 from immutag.oci.layout import Layout
 from immutag.oci.registry import Registry
-from immutag.trust.bundle import parse_bundle
-from immutag.trust.dsse import Envelope
-from immutag.trust.in_toto import parse_statement
-from immutag.trust.key_signer import KeySigner
+from immutag.trust.formats.bundle import parse_bundle
+from immutag.trust.formats.dsse import Envelope
+from immutag.trust.formats.in_toto import parse_statement
+from immutag.trust.signing.key_signer import KeySigner
 from immutag.usecases.summarise import Summarising, summarise
 from tests.parts import registries
 from tests.parts.attested import SHA, SIGNER, Fickle

@@ -16,8 +16,8 @@ from immutag.core.values import ImageRef, Repository
 from immutag.oci import Descriptor
 from immutag.oci.http import Http
 from immutag.oci.registry import Registry
-from immutag.trust.key_signer import KeySigner
-from immutag.trust.private_key import parse_private_key
+from immutag.trust.signing.key_signer import KeySigner
+from immutag.trust.signing.private_key import parse_private_key
 from tests.parts import registries
 from tests.parts.keys import new_key, private_pem
 from tests.parts.processes import free_port

@@ -13,11 +13,11 @@ from immutag.oci import Descriptor
 from immutag.oci.content import digest_of
 from immutag.oci.legacy import DSSE_ENVELOPE, SIMPLE_SIGNING
 from immutag.trust.attached import Attached, Kind, Unread
-from immutag.trust.attestation import Said, read
-from immutag.trust.bundle import BUNDLE_V03, encode_bundle
-from immutag.trust.dsse import Envelope, Signature, pae
-from immutag.trust.key_signer import KeySigner
-from immutag.trust.private_key import parse_private_key
+from immutag.trust.evidence.attestation import Said, read
+from immutag.trust.formats.bundle import BUNDLE_V03, encode_bundle
+from immutag.trust.formats.dsse import Envelope, Signature, pae
+from immutag.trust.signing.key_signer import KeySigner
+from immutag.trust.signing.private_key import parse_private_key
 from tests.parts.keys import a_key, private_pem
 from tests.parts.mutations import altered, damaged
 

@@ -18,15 +18,10 @@ from immutag.core.values import Digest, ImageRef, Repository
 from immutag.oci import Descriptor
 from immutag.trust.attached import Attached, Kind
 from immutag.trust.authority import Authorities
-from immutag.trust.bundle import BUNDLE_V03
 from immutag.trust.checks import Case, judge
-from immutag.trust.dsse import Envelope, Signature, pae
-from immutag.trust.judgement import Check, Refused
-from immutag.trust.key_signer import KeySigner
-from immutag.trust.private_key import parse_private_key
-from immutag.trust.root import authorities_of, from_file
-from immutag.trust.rule import TrustRule
-from immutag.trust.simple_signing import (
+from immutag.trust.formats.bundle import BUNDLE_V03
+from immutag.trust.formats.dsse import Envelope, Signature, pae
+from immutag.trust.formats.simple_signing import (
     CERTIFICATE,
     LOG_BUNDLE,
     MEDIA_TYPE,
@@ -34,6 +29,11 @@ from immutag.trust.simple_signing import (
     TIMESTAMP,
     encode_simple,
 )
+from immutag.trust.judgement import Check, Refused
+from immutag.trust.root import authorities_of, from_file
+from immutag.trust.rule import TrustRule
+from immutag.trust.signing.key_signer import KeySigner
+from immutag.trust.signing.private_key import parse_private_key
 from tests.parts.keys import new_key as any_key
 from tests.parts.keys import private_pem
 from tests.parts.paper_sigstore import (

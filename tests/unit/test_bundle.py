@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immutag.core.statement import PAYLOAD_TYPE
-from immutag.trust.bundle import (
+from immutag.trust.formats.bundle import (
     BUNDLE_V03,
     MEDIA_TYPES,
     Bundle,
@@ -20,8 +20,8 @@ from immutag.trust.bundle import (
     encode_bundle,
     parse_bundle,
 )
-from immutag.trust.dsse import Envelope, Signature
-from immutag.trust.malformed import LIMIT_BYTES, Malformed
+from immutag.trust.formats.dsse import Envelope, Signature
+from immutag.trust.formats.malformed import LIMIT_BYTES, Malformed
 from tests.parts.mutations import altered, damaged
 
 ENVELOPE = {"payload": "e30=", "payloadType": PAYLOAD_TYPE, "signatures": [{"sig": "c2ln"}]}

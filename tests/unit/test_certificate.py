@@ -12,8 +12,8 @@ from cryptography.x509.oid import ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immutag.trust.certificate import Identity, identity_of
-from immutag.trust.malformed import Malformed
+from immutag.trust.formats.certificate import Identity, identity_of
+from immutag.trust.formats.malformed import Malformed
 
 ISSUER, ISSUER_V1, USERNAME = (ObjectIdentifier(f"1.3.6.1.4.1.57264.1.{last}") for last in (8, 1, 7))
 KEY = ec.derive_private_key(7, ec.SECP256R1())

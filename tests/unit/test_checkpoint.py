@@ -27,9 +27,9 @@ from immutag.core.checkpoint import (
 from immutag.core.errors import ConfigInvalid, LedgerCorrupt
 from immutag.core.merkle import EMPTY_ROOT
 from immutag.core.values import Repository
-from immutag.trust.note import key_id, sign_note, signer_of, verifier_key
-from immutag.trust.private_key import PrivateKey, parse_private_key
 from immutag.trust.public_key import PublicKey
+from immutag.trust.signing.note import key_id, sign_note, signer_of, verifier_key
+from immutag.trust.signing.private_key import PrivateKey, parse_private_key
 from tests.parts.facts import REPOSITORIES
 
 VECTORS: list[dict[str, str]] = json.loads(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from immutag.core.errors import ConfigInvalid, ImmutagError, SoftVerifyToolError
-from immutag.trust.command_key import CommandKey
-from immutag.trust.private_key import parse_private_key
+from immutag.trust.signing.command_key import CommandKey
+from immutag.trust.signing.private_key import parse_private_key
 from tests.parts.keys import a_key, private_pem
 
 PAYLOAD = b"the bytes to sign"

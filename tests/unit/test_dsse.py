@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immutag.trust.dsse import Envelope, Signature, pae, parse_envelope
-from immutag.trust.malformed import LIMIT_BYTES, Malformed
+from immutag.trust.formats.dsse import Envelope, Signature, pae, parse_envelope
+from immutag.trust.formats.malformed import LIMIT_BYTES, Malformed
 from immutag.trust.public_key import PublicKey
 from tests.parts.mutations import altered, damaged
 

@@ -10,8 +10,8 @@ from immutag.core.trust import IdentityRule, Pattern
 from immutag.core.values import Digest, Repository
 from immutag.oci import Descriptor
 from immutag.trust.attached import Attached, Kind
-from immutag.trust.bundle import BUNDLE_V03
 from immutag.trust.checks import Case, judge
+from immutag.trust.formats.bundle import BUNDLE_V03
 from immutag.trust.judgement import Check, Refused
 from immutag.trust.public_key import parse_public_key
 from immutag.trust.root import RootText, authorities_of

@@ -17,8 +17,8 @@ from immutag.core.statement import (
     Subject,
 )
 from immutag.core.values import Digest
-from immutag.trust.in_toto import parse_statement
-from immutag.trust.malformed import Malformed
+from immutag.trust.formats.in_toto import parse_statement
+from immutag.trust.formats.malformed import Malformed
 from tests.parts.mutations import altered, damaged
 
 A, B = "a" * 64, "b" * 64

@@ -7,11 +7,11 @@ import pytest
 from immutag.core.statement import COSIGN_SIGN, PAYLOAD_TYPE, Statement, Subject
 from immutag.core.values import Digest
 from immutag.trust import Signer
-from immutag.trust.bundle import BUNDLE_V03, KeyHint, parse_bundle
-from immutag.trust.dsse import Envelope
-from immutag.trust.in_toto import parse_statement
-from immutag.trust.key_signer import KeySigner
-from immutag.trust.private_key import parse_private_key
+from immutag.trust.formats.bundle import BUNDLE_V03, KeyHint, parse_bundle
+from immutag.trust.formats.dsse import Envelope
+from immutag.trust.formats.in_toto import parse_statement
+from immutag.trust.signing.key_signer import KeySigner
+from immutag.trust.signing.private_key import parse_private_key
 from tests.parts.keys import KINDS, a_key, private_pem
 
 STATEMENT = Statement((Subject("", Digest("sha256:" + "a" * 64), {}),), COSIGN_SIGN, {})

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from immutag.core.errors import ConfigInvalid
-from immutag.trust.password import ask_password
-from immutag.trust.private_key import Password, load_private_key, parse_private_key
 from immutag.trust.public_key import parse_public_key
+from immutag.trust.signing.password import ask_password
+from immutag.trust.signing.private_key import Password, load_private_key, parse_private_key
 from tests.parts.keys import KINDS, a_key, cosign_pem, new_key, pem_of, private_pem, public_pem
 from tests.parts.mutations import damaged
 

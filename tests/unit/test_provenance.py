@@ -25,8 +25,7 @@ from immutag.core.provenance import (
 )
 from immutag.core.statement import SLSA_PROVENANCE, SLSA_PROVENANCE_V02, Statement, Subject
 from immutag.core.values import Digest, GitSha, Repository, RepositoryType
-from immutag.trust.in_toto import parse_statement
-from immutag.trust.verify_provenance import (
+from immutag.trust.evidence.verify_provenance import (
     CHECKS,
     Expected,
     builder_of,
@@ -34,6 +33,7 @@ from immutag.trust.verify_provenance import (
     is_provenance,
     repository_of,
 )
+from immutag.trust.formats.in_toto import parse_statement
 from tests.parts.facts import chained
 
 SHA, OTHER_SHA = GitSha("1" * 40), GitSha("2" * 40)

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immutag.core.errors import ConfigInvalid
-from immutag.trust.private_key import parse_private_key
 from immutag.trust.public_key import PublicKey, load_public_key, parse_public_key
+from immutag.trust.signing.private_key import parse_private_key
 from tests.parts.keys import KINDS, a_key, new_key, private_pem, public_pem
 from tests.parts.mutations import damaged
 

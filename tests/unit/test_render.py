@@ -15,11 +15,19 @@ from hypothesis import strategies as st
 from immutag.core.errors import ConfigInvalid
 from immutag.core.trust import IdentityRule, Pattern
 from immutag.core.values import Digest, ImageRef, Repository
-from immutag.trust.kyverno import kyverno
-from immutag.trust.policy_controller import policy_controller
-from immutag.trust.render import File, Rule, cosign_command, cosign_verify, gh_command, gh_verify, script
-from immutag.trust.trust_root import trust_root
-from immutag.trust.yaml import write_yaml
+from immutag.trust.enforcers.kyverno import kyverno
+from immutag.trust.enforcers.policy_controller import policy_controller
+from immutag.trust.enforcers.render import (
+    File,
+    Rule,
+    cosign_command,
+    cosign_verify,
+    gh_command,
+    gh_verify,
+    script,
+)
+from immutag.trust.enforcers.trust_root import trust_root
+from immutag.trust.enforcers.yaml import write_yaml
 from tests.parts.keys import a_key, public_pem
 
 CANONICAL, STAGING = Repository("ghcr.io", "owner/api"), Repository("ghcr.io", "owner/api-staging")

@@ -24,7 +24,7 @@ from immutag.core.sbom import (
     unlinked,
 )
 from immutag.core.values import Digest, GitSha, ImageRef, Repository
-from immutag.trust.sbom import encode, read_document
+from immutag.trust.evidence.sbom import encode, read_document
 from tests.unit.test_packages import _JSON
 
 _SHA = GitSha("0123456789abcdef0123456789abcdef01234567")

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from immutag.core.values import Digest, ImageRef, Repository
-from immutag.trust.malformed import Malformed
-from immutag.trust.simple_signing import TYPE, SimpleSigning, encode_simple, parse_simple
+from immutag.trust.formats.malformed import Malformed
+from immutag.trust.formats.simple_signing import TYPE, SimpleSigning, encode_simple, parse_simple
 from tests.parts.mutations import altered, damaged
 
 DIGEST = Digest("sha256:" + "a" * 64)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from immutag.trust.malformed import Malformed
-from immutag.trust.snappy import decompress
+from immutag.trust.formats.malformed import Malformed
+from immutag.trust.formats.snappy import decompress
 
 CONTENT = st.binary(max_size=300) | st.builds(
     lambda part, times, rest: part * times + rest,

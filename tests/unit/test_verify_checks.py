@@ -16,15 +16,15 @@ from immutag.core.values import Digest, ImageRef, Repository
 from immutag.core.verification import Place, Unverified, Verified
 from immutag.oci import Descriptor
 from immutag.trust.attached import Attached, Kind, Unread
-from immutag.trust.bundle import BUNDLE_V03, encode_bundle, parse_bundle
 from immutag.trust.checks import Authority, Case, attested_by, judge
-from immutag.trust.dsse import Envelope, Signature, pae
+from immutag.trust.formats.bundle import BUNDLE_V03, encode_bundle, parse_bundle
+from immutag.trust.formats.dsse import Envelope, Signature, pae
+from immutag.trust.formats.simple_signing import CERTIFICATE, LOG_BUNDLE, MEDIA_TYPE, SIGNATURE, encode_simple
 from immutag.trust.judgement import Accepted, Check, Refused
-from immutag.trust.key_signer import KeySigner
 from immutag.trust.places import Found
-from immutag.trust.private_key import PrivateKey, parse_private_key
 from immutag.trust.rule import TrustRule
-from immutag.trust.simple_signing import CERTIFICATE, LOG_BUNDLE, MEDIA_TYPE, SIGNATURE, encode_simple
+from immutag.trust.signing.key_signer import KeySigner
+from immutag.trust.signing.private_key import PrivateKey, parse_private_key
 from immutag.trust.verifier import Verdicts, combine
 from tests.parts.keys import new_key, private_pem
 from tests.parts.vouching import statement

@@ -132,8 +132,8 @@ def _identities(options: argparse.Namespace) -> list[IdentityRule]:
 
 
 def _render(options: argparse.Namespace) -> int:
-    from immutag.trust.render import cosign_verify, gh_verify, script
-    from immutag.trust.yaml import write_yaml
+    from immutag.trust.enforcers.render import cosign_verify, gh_verify, script
+    from immutag.trust.enforcers.yaml import write_yaml
 
     with open_project(options) as project:
         if options.enforcer in ("kyverno", "policy-controller"):

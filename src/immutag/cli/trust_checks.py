@@ -79,7 +79,7 @@ def _root(project: "Project") -> Check:
 
 
 def _scanner(sbom: SbomSettings) -> Check:
-    from immutag.trust.sbom import find_syft
+    from immutag.trust.evidence.sbom import find_syft
 
     if sbom.command:
         return Check("sbom", State.OK, shown(" ".join(sbom.command)))

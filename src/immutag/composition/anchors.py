@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from immutag.composition.adapters import Adapters
     from immutag.oci.registry import Registry
     from immutag.trust import Signer
-    from immutag.trust.key_signer import KeySigner
     from immutag.trust.rule import TrustRule
+    from immutag.trust.signing.key_signer import KeySigner
     from immutag.usecases.known_heads import Trusting
 
 REPOSITORY, IMAGE = "repository", "oci:"
@@ -140,7 +140,7 @@ class Anchors:
 
     @cached_property
     def _key(self) -> "KeySigner":
-        from immutag.trust.key_signer import KeySigner
+        from immutag.trust.signing.key_signer import KeySigner
 
         signer = self._signer() if self.can_sign else None
         if isinstance(signer, KeySigner):

@@ -11,7 +11,7 @@ from immutag.settings import Settings
 if TYPE_CHECKING:
     from immutag.composition.adapters import Adapters
     from immutag.ledger import Ledger
-    from immutag.trust.github import GitHub
+    from immutag.trust.evidence.github import GitHub
     from immutag.usecases.attestations import Judge, Where
 
 
@@ -69,7 +69,7 @@ class Attested:
         return partial(trusted_signer, case=case)
 
     def _github(self) -> "GitHub":
-        from immutag.trust.github import GitHub
+        from immutag.trust.evidence.github import GitHub
 
         return GitHub.of(self._adapters.http(), self._environ, self._source())
 

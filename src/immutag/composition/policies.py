@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from immutag.core.trust import IdentityRule
     from immutag.core.verification import Verification
     from immutag.ledger import Ledger
-    from immutag.trust.render import Rule
-    from immutag.trust.yaml import Value
+    from immutag.trust.enforcers.render import Rule
+    from immutag.trust.enforcers.yaml import Value
 
 Enforcer = Literal["kyverno", "policy-controller"]
 
@@ -64,8 +64,8 @@ class Policies:
 
     def rule(self) -> "Rule":
         """The trust rule, as others are told it. Raises ConfigInvalid where nobody is trusted."""
+        from immutag.trust.enforcers.render import File, Rule
         from immutag.trust.public_key import load_public_key
-        from immutag.trust.render import File, Rule
 
         trust = self._settings.trust
         root = trust.trusted_root and File(
@@ -84,8 +84,8 @@ class Policies:
 
     def admission(self, enforcer: Enforcer) -> "list[dict[str, Value]]":
         """The rule as an admission controller's resources, for both repositories."""
-        from immutag.trust.kyverno import kyverno
-        from immutag.trust.policy_controller import policy_controller
+        from immutag.trust.enforcers.kyverno import kyverno
+        from immutag.trust.enforcers.policy_controller import policy_controller
 
         make = {"kyverno": kyverno, "policy-controller": policy_controller}[enforcer]
         image = self._settings.image

@@ -10,7 +10,7 @@ from immutag.core.views import Document, verification_document
 if TYPE_CHECKING:
     from immutag.composition.adapters import Adapters
     from immutag.core.verification import Verification
-    from immutag.trust.render import Rule
+    from immutag.trust.enforcers.render import Rule
 
 
 class Verifications:
@@ -55,7 +55,7 @@ class Verifications:
 
     def _explanations(self, images: Sequence[ImageRef]) -> dict[ImageRef, Document]:
         """The root of trust, if one is needed, and the equal commands of other tools."""
-        from immutag.trust.render import cosign_command, gh_command
+        from immutag.trust.enforcers.render import cosign_command, gh_command
 
         root: Document | None = None
         if self._adapters.trust_rule.needs_root:

@@ -57,7 +57,7 @@ class Witnesses:
 
     def signer(self) -> "Signer":
         """Who signs here, unlocked once for all threads. Raises ConfigInvalid, SoftVerifyToolError."""
-        from immutag.trust.signers import signer
+        from immutag.trust.signing.signers import signer
 
         trust = self._settings.trust
         with self._lock:
@@ -73,7 +73,7 @@ class Witnesses:
 
     def soon(self) -> None:
         """Unlock in the background, unless a person has to be asked: then at the moment that it is needed."""
-        from immutag.trust.password import VARIABLE
+        from immutag.trust.signing.password import VARIABLE
 
         if self._settings.trust.signs and (not self._settings.trust.key or VARIABLE in self._environ):
             threading.Thread(target=self._unlock, daemon=True).start()
@@ -88,8 +88,8 @@ class Witnesses:
     def attesting(self, repository: Repository) -> "Attesting":
         """How statements about this repository's images are made, found and attached."""
         from immutag.oci.objects import Objects
-        from immutag.trust.own import is_by
         from immutag.trust.places import Places
+        from immutag.trust.signing.own import is_by
         from immutag.usecases.attest import Attesting
 
         signer, signatures = self.signer(), self._settings.trust.signature_repository
@@ -216,7 +216,7 @@ class _Sboms:
         )
 
     def _documents(self, claim: Claimed, of: Link) -> Mapping[Evidence, Document]:
-        from immutag.trust.sbom import Scanner
+        from immutag.trust.evidence.sbom import Scanner
         from immutag.usecases.scan import scan
 
         sbom = self._settings.sbom

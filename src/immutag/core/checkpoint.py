@@ -1,6 +1,6 @@
 """Signed notes and checkpoints: how a log's head is written and signed (C2SP signed-note, tlog-checkpoint).
 
-The form only: who may sign, and whether a signature holds, is asked elsewhere (`trust.note`). Pure.
+The form only: who may sign, and whether a signature holds, is asked elsewhere (`trust.signing.note`). Pure.
 """
 
 import base64

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from immutag.core.facts import SignatureReason
 from immutag.core.trust import IdentityRule
 from immutag.core.values import shown
-from immutag.trust.bundle import Bundle, CertificateChain
-from immutag.trust.certificate import identity_of
-from immutag.trust.dsse import Envelope
+from immutag.trust.formats.bundle import Bundle, CertificateChain
+from immutag.trust.formats.certificate import identity_of
+from immutag.trust.formats.dsse import Envelope
+from immutag.trust.formats.legacy import LegacySignature, LogPromise
+from immutag.trust.formats.log_entry import Signed, check_entry
+from immutag.trust.formats.malformed import Malformed
 from immutag.trust.judgement import Check, Refused, invalid, unknown
-from immutag.trust.legacy import LegacySignature, LogPromise
-from immutag.trust.log_entry import Signed, check_entry
-from immutag.trust.malformed import Malformed
 from immutag.trust.public_key import PublicKey
 
 if TYPE_CHECKING:

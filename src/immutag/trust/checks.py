@@ -9,7 +9,7 @@
     5 signature    by that key, or by the certificate's
     6 certificate  its chain, its SCT, the time it was used at, the log's proof   (trust/authority.py)
     7 identity     one that we trust                                              (trust/authority.py)
-    8 transparency log   for keys, where the rule asks for it                     (trust/log_entry.py)
+    8 transparency log   for keys, where the rule asks for it                     (trust/formats/log_entry.py)
     9 subject      the image is what was signed
     10 repository  legacy only: it says for which repository
 
@@ -31,15 +31,15 @@ from immutag.core.statement import (
 from immutag.core.trust import IdentityRule
 from immutag.core.values import Digest, Repository, shown
 from immutag.trust.attached import Attached, Kind
-from immutag.trust.bundle import Bundle, CertificateChain, KeyHint, parse_bundle
-from immutag.trust.dsse import Envelope
-from immutag.trust.in_toto import parse_statement
+from immutag.trust.formats.bundle import Bundle, CertificateChain, KeyHint, parse_bundle
+from immutag.trust.formats.dsse import Envelope
+from immutag.trust.formats.in_toto import parse_statement
+from immutag.trust.formats.legacy import LegacySignature, parse_legacy
+from immutag.trust.formats.malformed import Malformed
+from immutag.trust.formats.simple_signing import TYPE
 from immutag.trust.judgement import Accepted, Check, Refused, invalid, unknown
-from immutag.trust.legacy import LegacySignature, parse_legacy
-from immutag.trust.malformed import Malformed
 from immutag.trust.public_key import PublicKey
 from immutag.trust.rule import TrustRule
-from immutag.trust.simple_signing import TYPE
 
 VOUCHING = (COSIGN_SIGN, SLSA_PROVENANCE, SLSA_PROVENANCE_V02)
 """The predicate types of statements that vouch for an image. By an SBOM or a scan nobody says "run this"."""

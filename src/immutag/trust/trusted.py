@@ -5,12 +5,12 @@ Every check of signatures holds (trust/checks.py), but the one that asks for a s
 
 from immutag.core.statement import PAYLOAD_TYPE
 from immutag.trust.attached import Attached, Kind
-from immutag.trust.bundle import KeyHint
 from immutag.trust.checks import Case, attested_by, check_content, check_key, check_subject, judge
-from immutag.trust.dsse import parse_envelope
-from immutag.trust.in_toto import parse_statement
+from immutag.trust.formats.bundle import KeyHint
+from immutag.trust.formats.dsse import parse_envelope
+from immutag.trust.formats.in_toto import parse_statement
+from immutag.trust.formats.malformed import Malformed
 from immutag.trust.judgement import Refused
-from immutag.trust.malformed import Malformed
 
 
 def trusted_signer(attached: Attached, case: Case) -> str | None:

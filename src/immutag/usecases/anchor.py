@@ -18,9 +18,9 @@ from immutag.ledger.against import require_continues
 from immutag.ledger.head import Head
 from immutag.oci.attach import EMPTY, Artifact, Layer, attach, push_blobs
 from immutag.oci.registry import Registry
-from immutag.trust.key_signer import Key
-from immutag.trust.note import sign_note
 from immutag.trust.public_key import PublicKey
+from immutag.trust.signing.key_signer import Key
+from immutag.trust.signing.note import sign_note
 from immutag.usecases.checkpoints import CHECKPOINT, ORIGIN, SIZE, checkpoints, page_of
 from immutag.usecases.record import append_while
 

@@ -14,9 +14,9 @@ from immutag.oci.attach import Artifact, Layer, attach_all
 from immutag.oci.registry import Registry
 from immutag.trust import Signer
 from immutag.trust.attached import Attached, Kind
-from immutag.trust.bundle import BUNDLE_V03, parse_bundle
-from immutag.trust.dsse import Envelope
-from immutag.trust.malformed import Malformed
+from immutag.trust.formats.bundle import BUNDLE_V03, parse_bundle
+from immutag.trust.formats.dsse import Envelope
+from immutag.trust.formats.malformed import Malformed
 from immutag.trust.places import Places
 
 CREATED = "org.opencontainers.image.created"

@@ -19,9 +19,9 @@ from immutag.oci.objects import Objects
 from immutag.oci.referrers import listed_by_tag
 from immutag.oci.registry import Registry
 from immutag.trust.attached import Attached
-from immutag.trust.attestation import Said, read
-from immutag.trust.github import GitHub
-from immutag.trust.in_index import REFERENCE, in_index
+from immutag.trust.evidence.attestation import Said, read
+from immutag.trust.evidence.github import GitHub
+from immutag.trust.evidence.in_index import REFERENCE, in_index
 from immutag.trust.places import Places
 from immutag.usecases.record import append_while
 

@@ -13,8 +13,8 @@ from immutag.core.facts import Entry
 from immutag.core.values import shown
 from immutag.ledger.export import line
 from immutag.ledger.proof import Consistency, check_consistency, check_inclusion, parse_proof
-from immutag.trust.note import signer_of
 from immutag.trust.public_key import PublicKey
+from immutag.trust.signing.note import signer_of
 
 Document = dict[str, Any]
 

@@ -20,8 +20,8 @@ from immutag.oci.manifest import Child
 from immutag.oci.referrers import Referrer, listed_by_api, listed_by_tag, read
 from immutag.oci.registry import Registry
 from immutag.trust.attached import in_referrer, with_content
-from immutag.trust.note import signer_of
 from immutag.trust.public_key import PublicKey
+from immutag.trust.signing.note import signer_of
 
 PAGE_ENTRIES = 128
 CHECKPOINT = "application/vnd.immutag.ledger.checkpoint.v1"

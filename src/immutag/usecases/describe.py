@@ -15,7 +15,7 @@ from immutag.core.statement import Statement, Subject
 from immutag.oci import Descriptor
 from immutag.oci.attach import Artifact, Layer, attach
 from immutag.oci.registry import Registry
-from immutag.trust.sbom import encode
+from immutag.trust.evidence.sbom import encode
 from immutag.usecases.artifacts import save
 from immutag.usecases.attest import CREATED, Attesting
 from immutag.usecases.attest import attest as attest_statement

@@ -17,7 +17,7 @@ from immutag.oci.referrers import Referrer, referrers
 from immutag.oci.registry import Registry
 from immutag.trust.attached import Kind, in_referrer, with_content
 from immutag.trust.checks import Authority
-from immutag.trust.heads import heads_in_bundle
+from immutag.trust.evidence.heads import heads_in_bundle
 from immutag.trust.judgement import Refused
 from immutag.trust.rule import TrustRule
 from immutag.usecases.checkpoints import CHECKPOINT, checkpoints, head_in

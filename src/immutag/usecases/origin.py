@@ -12,12 +12,18 @@ from immutag.core.frozen import frozen
 from immutag.core.policy import Enforcement
 from immutag.core.values import Digest, ImageRef, ShaTag
 from immutag.trust.attached import Attached, Kind
-from immutag.trust.bundle import parse_bundle
-from immutag.trust.dsse import Envelope
-from immutag.trust.in_toto import parse_statement
-from immutag.trust.malformed import Malformed
+from immutag.trust.evidence.verify_provenance import (
+    Expected,
+    Refused,
+    builder_of,
+    check_provenance,
+    is_provenance,
+)
+from immutag.trust.formats.bundle import parse_bundle
+from immutag.trust.formats.dsse import Envelope
+from immutag.trust.formats.in_toto import parse_statement
+from immutag.trust.formats.malformed import Malformed
 from immutag.trust.places import Places
-from immutag.trust.verify_provenance import Expected, Refused, builder_of, check_provenance, is_provenance
 
 
 @frozen()

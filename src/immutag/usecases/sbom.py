@@ -15,7 +15,7 @@ from immutag.ledger import Ledger
 from immutag.oci import Descriptor
 from immutag.oci.manifest import Manifest, parse
 from immutag.oci.registry import Registry
-from immutag.trust.sbom import LIMIT_BYTES, read_document
+from immutag.trust.evidence.sbom import LIMIT_BYTES, read_document
 
 
 @frozen()

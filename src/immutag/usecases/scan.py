@@ -11,8 +11,8 @@ from immutag.core.report import Report
 from immutag.oci import Descriptor, Store
 from immutag.oci.copy import copy
 from immutag.oci.layout import Layout
-from immutag.trust import sbom
-from immutag.trust.sbom import Scanner
+from immutag.trust.evidence import sbom
+from immutag.trust.evidence.sbom import Scanner
 
 
 def scan(

@@ -12,7 +12,7 @@ from immutag.oci.attach import Layer
 from immutag.oci.fanout import map_each
 from immutag.oci.legacy import add_layer
 from immutag.oci.standard_tag import Suffix, TagImmutable
-from immutag.trust.simple_signing import MEDIA_TYPE, encode_simple
+from immutag.trust.formats.simple_signing import MEDIA_TYPE, encode_simple
 from immutag.usecases.attest import Attesting, attest_all
 
 REVISION = "org.opencontainers.image.revision"

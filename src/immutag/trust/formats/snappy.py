@@ -1,6 +1,6 @@
 """Snappy's block format, which GitHub keeps its bundles in (google/snappy, format_description.txt)."""
 
-from immutag.trust.malformed import refuse
+from immutag.trust.formats.malformed import refuse
 
 _LITERAL = 0
 _LONG_LITERAL = 60

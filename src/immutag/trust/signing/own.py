@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from immutag.core.trust import IdentityRule, Pattern
 from immutag.trust import Signer
-from immutag.trust.bundle import Bundle, CertificateChain, KeyHint, parse_bundle
 from immutag.trust.checks import Authority, check_key
-from immutag.trust.dsse import Envelope
+from immutag.trust.formats.bundle import Bundle, CertificateChain, KeyHint, parse_bundle
+from immutag.trust.formats.dsse import Envelope
+from immutag.trust.formats.malformed import Malformed
 from immutag.trust.judgement import Refused
-from immutag.trust.key_signer import KeySigner
-from immutag.trust.malformed import Malformed
 from immutag.trust.rule import TrustRule
+from immutag.trust.signing.key_signer import KeySigner
 
 
 def is_by(signer: Signer, content: bytes, *, authority: Callable[[], Authority]) -> bool:
@@ -32,7 +32,7 @@ def _is_by_key(signer: KeySigner, bundle: Bundle) -> bool:
 
 
 def _is_by_identity(signer: Signer, bundle: Bundle, authority: Callable[[], Authority]) -> bool:
-    from immutag.trust.keyless import KeylessSigner
+    from immutag.trust.signing.keyless import KeylessSigner
 
     chain, envelope = bundle.material, bundle.content
     if not isinstance(signer, KeylessSigner):

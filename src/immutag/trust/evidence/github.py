@@ -19,9 +19,9 @@ from immutag.oci.content import digest_of
 from immutag.oci.http import Http, NoAnswer, Response
 from immutag.oci.network import is_loopback
 from immutag.trust.attached import CONTENT_LIMIT_BYTES, Attached, Kind, Unread
-from immutag.trust.bundle import BUNDLE_V03
-from immutag.trust.malformed import LIMIT_BYTES, Malformed, load, mapping
-from immutag.trust.snappy import decompress
+from immutag.trust.formats.bundle import BUNDLE_V03
+from immutag.trust.formats.malformed import LIMIT_BYTES, Malformed, load, mapping
+from immutag.trust.formats.snappy import decompress
 
 PLACE = "GitHub"
 _API = "https://api.github.com"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from immutag.core.errors import ConfigInvalid
 from immutag.core.values import shown
-from immutag.trust.malformed import Malformed, base64_bytes, load, mapping
+from immutag.trust.formats.malformed import Malformed, base64_bytes, load, mapping
 from immutag.trust.public_key import PublicKey, hash_for, read_bounded
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from immutag.core.frozen import frozen
-from immutag.trust.malformed import base64_bytes, load, mapping, optional_text, refuse, sequence, text
+from immutag.trust.formats.malformed import base64_bytes, load, mapping, optional_text, refuse, sequence, text
 
 _SIGNATURES = 32
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from immutag.core.frozen import frozen
 from immutag.core.values import Digest, ImageRef
-from immutag.trust.malformed import load, mapping, optional_text, refuse, text
+from immutag.trust.formats.malformed import load, mapping, optional_text, refuse, text
 
 MEDIA_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE = "dev.cosignproject.cosign/signature"

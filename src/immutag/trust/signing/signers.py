@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from immutag.trust import Signer
-from immutag.trust.key_signer import KeySigner
+from immutag.trust.signing.key_signer import KeySigner
 
 
 def signer(
@@ -18,15 +18,15 @@ def signer(
     """The one that is named; with neither key nor program, Sigstore's. Raises ConfigInvalid,
     SoftVerifyToolError."""
     if key:
-        from immutag.trust.password import ask_password
-        from immutag.trust.private_key import load_private_key
+        from immutag.trust.signing.password import ask_password
+        from immutag.trust.signing.private_key import load_private_key
 
         return KeySigner(load_private_key(key, password=ask_password))
     if program and program_key:
-        from immutag.trust.command_key import CommandKey
         from immutag.trust.public_key import load_public_key
+        from immutag.trust.signing.command_key import CommandKey
 
         return KeySigner(CommandKey(program, load_public_key(program_key)))
-    from immutag.trust.keyless import KeylessSigner, Services
+    from immutag.trust.signing.keyless import KeylessSigner, Services
 
     return KeylessSigner(Services(signing_config, trusted_root))

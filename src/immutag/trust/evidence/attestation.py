@@ -12,12 +12,12 @@ from immutag.core.frozen import frozen
 from immutag.core.statement import PAYLOAD_TYPE
 from immutag.core.values import Digest, shown
 from immutag.trust.attached import Attached, Kind
-from immutag.trust.bundle import Bundle, CertificateChain, KeyHint, parse_bundle
-from immutag.trust.certificate import identity_of
-from immutag.trust.dsse import Envelope, parse_envelope
-from immutag.trust.in_toto import parse_statement
-from immutag.trust.malformed import Malformed, base64_bytes
-from immutag.trust.simple_signing import CERTIFICATE, parse_simple
+from immutag.trust.formats.bundle import Bundle, CertificateChain, KeyHint, parse_bundle
+from immutag.trust.formats.certificate import identity_of
+from immutag.trust.formats.dsse import Envelope, parse_envelope
+from immutag.trust.formats.in_toto import parse_statement
+from immutag.trust.formats.malformed import Malformed, base64_bytes
+from immutag.trust.formats.simple_signing import CERTIFICATE, parse_simple
 
 _PREDICATES = (
     "in-toto.io/predicate-type",  # BuildKit

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from immutag.core.statement import PAYLOAD_TYPE
-from immutag.trust.bundle import encode_bundle
-from immutag.trust.dsse import Envelope, Signature, pae
+from immutag.trust.formats.bundle import encode_bundle
+from immutag.trust.formats.dsse import Envelope, Signature, pae
+from immutag.trust.formats.simple_signing import SIGNATURE
 from immutag.trust.public_key import PublicKey
-from immutag.trust.simple_signing import SIGNATURE
 
 
 class Key(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 
 from immutag.core.statement import STATEMENT_V01, STATEMENT_V1, Statement, Subject
 from immutag.core.values import Digest
-from immutag.trust.malformed import load, mapping, optional_text, refuse, sequence, text
+from immutag.trust.formats.malformed import load, mapping, optional_text, refuse, sequence, text
 
 _HEX_CHARACTERS = {"sha256": 64, "sha512": 128}
 _SUBJECTS = 10_000

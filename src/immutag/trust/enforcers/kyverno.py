@@ -7,9 +7,9 @@ for a Sigstore that is not the public one, came later: older ones do not know th
 from collections.abc import Sequence
 
 from immutag.core.values import Repository
-from immutag.trust.admission import REKOR, identity_fields, policy_name, spellings
-from immutag.trust.render import Rule
-from immutag.trust.yaml import Value
+from immutag.trust.enforcers.admission import REKOR, identity_fields, policy_name, spellings
+from immutag.trust.enforcers.render import Rule
+from immutag.trust.enforcers.yaml import Value
 
 _OF_A_POD = ("containers", "initContainers", "ephemeralContainers")
 

@@ -7,10 +7,10 @@ ask for a log's proof as well.
 from collections.abc import Sequence
 
 from immutag.core.values import Repository
-from immutag.trust.admission import REKOR, identity_fields, policy_name, spellings
-from immutag.trust.render import Rule
-from immutag.trust.trust_root import has_timestamps, trust_root
-from immutag.trust.yaml import Value
+from immutag.trust.enforcers.admission import REKOR, identity_fields, policy_name, spellings
+from immutag.trust.enforcers.render import Rule
+from immutag.trust.enforcers.trust_root import has_timestamps, trust_root
+from immutag.trust.enforcers.yaml import Value
 
 _FULCIO = "https://fulcio.sigstore.dev"
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from immutag.core.frozen import frozen
-from immutag.trust.dsse import Envelope, envelope_of
-from immutag.trust.malformed import (
+from immutag.trust.formats.dsse import Envelope, envelope_of
+from immutag.trust.formats.malformed import (
     base64_bytes,
     load,
     mapping,

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from immutag.core.frozen import frozen
+from immutag.trust.formats.malformed import Malformed, base64_bytes, load, mapping, refuse, sequence, text
 from immutag.trust.judgement import Check, invalid
-from immutag.trust.malformed import Malformed, base64_bytes, load, mapping, refuse, sequence, text
 
 _SIGNATURES = 32
 _HASHES = {

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from immutag.core.checkpoint import KEY_ID_BYTES, Note, NoteSignature
 from immutag.core.errors import LedgerCorrupt
 from immutag.core.values import shown
-from immutag.trust.key_signer import Key
 from immutag.trust.public_key import PublicKey
+from immutag.trust.signing.key_signer import Key
 
 _ED25519_PREFIX = bytes.fromhex("302a300506032b6570032100")
 _RSA_OID = bytes.fromhex("06092a864886f70d010101")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from immutag.core.frozen import frozen
-from immutag.trust.malformed import base64_bytes, load, mapping, refuse, text
-from immutag.trust.simple_signing import (
+from immutag.trust.formats.malformed import base64_bytes, load, mapping, refuse, text
+from immutag.trust.formats.simple_signing import (
     CERTIFICATE,
     CHAIN,
     LOG_BUNDLE,

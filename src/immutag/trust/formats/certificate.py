@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from immutag.core.frozen import frozen
 from immutag.core.values import shown
-from immutag.trust.malformed import refuse
+from immutag.trust.formats.malformed import refuse
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate, SubjectAlternativeName

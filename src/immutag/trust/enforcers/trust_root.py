@@ -7,7 +7,7 @@ from typing import Any
 from immutag.core.errors import ConfigInvalid
 from immutag.core.values import shown
 from immutag.oci.manifest import load
-from immutag.trust.yaml import Value
+from immutag.trust.enforcers.yaml import Value
 
 _HASHES = {"SHA2_256": "sha-256", "SHA2_384": "sha-384", "SHA2_512": "sha-512"}
 

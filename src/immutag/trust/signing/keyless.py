@@ -15,9 +15,9 @@ from immutag.core.errors import ConfigInvalid, SoftVerifyToolError
 from immutag.core.frozen import frozen
 from immutag.core.values import shown
 from immutag.trust.asked import asked
-from immutag.trust.bundle import parse_bundle
-from immutag.trust.certificate import Identity, identity_of
-from immutag.trust.identity_token import identity_token
+from immutag.trust.formats.bundle import parse_bundle
+from immutag.trust.formats.certificate import Identity, identity_of
+from immutag.trust.signing.identity_token import identity_token
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

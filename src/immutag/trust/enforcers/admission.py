@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from immutag.core.trust import IdentityRule, Pattern
 from immutag.core.values import Repository
-from immutag.trust.render import anchored
-from immutag.trust.yaml import Value
+from immutag.trust.enforcers.render import anchored
+from immutag.trust.enforcers.yaml import Value
 
 REKOR = "https://rekor.sigstore.dev"
 _DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
