@@ -1,0 +1,1 @@
+"""The one trust rule as other enforcers are told it. Pure."""
