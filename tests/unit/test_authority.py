@@ -137,7 +137,15 @@ def about_another(kind: str) -> dict[str, Any]:
 
 
 EXPIRED = SIGSTORE.certify(at=EARLIER)
-SOON = str(int(datetime.now(UTC).timestamp()) + 9)
+
+
+def another_time(kind: str) -> dict[str, Any]:
+    """An entry that says it was logged a second after what the log promised."""
+    at = datetime.now(UTC)
+    said = str(int(at.timestamp()) + 1)
+    return entry(SIGSTORE.bundle(STATEMENT, SIGNER, kind=kind, at=at), integratedTime=said)
+
+
 BUNDLES: list[tuple[str, Callable[[str], dict[str, Any]], Check, SignatureReason]] = [
     ("signature", unsigned, Check.SIGNATURE, INVALID),
     ("another authority", lambda kind: ANOTHER.bundle(STATEMENT, ANOTHER.certify(), kind=kind),
@@ -168,9 +176,7 @@ BUNDLES: list[tuple[str, Callable[[str], dict[str, Any]], Check, SignatureReason
      Check.LOG, INVALID),
     ("no promise and no time", lambda kind: entry(
         SIGSTORE.bundle(STATEMENT, SIGNER, kind=kind), inclusionPromise=None), Check.CERTIFICATE, INVALID),
-    ("another time than promised", lambda kind: entry(
-        SIGSTORE.bundle(STATEMENT, SIGNER, kind=kind), integratedTime=SOON),
-     Check.LOG, INVALID),
+    ("another time than promised", another_time, Check.LOG, INVALID),
     ("no entry", lambda kind: material(SIGSTORE.bundle(STATEMENT, SIGNER, kind=kind), tlogEntries=[]),
      Check.CERTIFICATE, INVALID),
 ]  # fmt: skip
