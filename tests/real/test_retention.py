@@ -207,3 +207,14 @@ def test_what_cannot_be_determined_is_an_error_and_never_a_short_list(
     for form in ("json", "ghcr-cleanup-action", "text"):
         finished = site.run("retention", "keep", "--format", form, env=env)
         assert (finished.returncode, finished.stdout) == (18, "")
+
+
+def test_the_action_hands_the_list_to_the_tool_that_deletes(site: Site, tmp_path: Path) -> None:
+    site.json("release")
+    output = tmp_path / "output"
+    env = {"GITHUB_OUTPUT": str(output), "IMMUTAG_INPUT_COMMAND": "keep"}
+    done = site.run("workflows", "run", env=env)
+    assert done.returncode == 0, done.stderr
+    name, _, value = output.read_text().rstrip("\n").partition("=")
+    assert name == "exclude-tags"
+    assert str(site.sha) in value.split(",")

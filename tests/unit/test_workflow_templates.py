@@ -23,6 +23,7 @@ from tests.parts.programs import peer
 ROOT = Path(__file__).parents[2]
 SHA = "0123456789abcdef0123456789abcdef01234567"
 SOURCES = {GITHUB: f"owner/immutag@{SHA}", GITLAB: f"git.example.com/owner/immutag@{SHA}"}
+PACKAGES = ("api", "api-staging")
 _VENV = Path(sys.executable).parent
 # A key of GitHub's since May 2026 that actionlint 1.7.12 does not know yet.
 _QUEUE = 'unexpected key "queue" for "concurrency" section'
@@ -38,12 +39,13 @@ def workflows(ci: str = GITHUB, **changes: Any) -> Workflows:
 
 
 def variants(ci: str) -> list[Workflows]:
-    return [
+    found = [
         workflows(ci, git_ledger=git, keyless=keyless, directory=directory, deploy_on=runner)
         for git, keyless, (directory, runner) in product(
             (False, True), (False, True), ((".", None), ("services/api", "self-hosted"))
         )
     ]
+    return found + [workflows(ci, git_ledger=git, packages=PACKAGES) for git in (False, True) if ci == GITHUB]
 
 
 def jobs(of: Workflows) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -71,7 +73,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_actionlint_finds_nothing(rendered: Path) -> None:
     files = sorted(rendered.glob("*/.github/workflows/*.yml"))
-    assert len(files) == 24
+    assert len(files) == 8 * 3 + 2 * 4
     done = subprocess.run(
         [peer("actionlint"), "-shellcheck", "", "-ignore", _QUEUE, *files],
         capture_output=True, text=True, check=False, cwd=rendered,
@@ -124,16 +126,17 @@ def test_every_job_has_the_least_permissions_and_a_time_limit(each: Workflows) -
         ("deploy", "deploy"): {"contents": contents, "packages": "read"},
         ("rollback", "check"): {},
         ("rollback", "rollback"): {"contents": contents, "packages": "read"},
+        **({("up", "clean-up"): {"contents": "read", "packages": "write"}} if each.packages else {}),
     }
     limits = {key: job["timeout-minutes"] for key, job in found.items() if "uses" not in job}
-    assert sorted(limits.values()) == [2, 5, 5, 10]
+    assert sorted(limits.values()) == [2, 5, 5, 10, *([30] if each.packages else [])]
     assert limits["build", "build"] == 10
     for text in each.files().values():
         assert yaml.safe_load(text)["permissions"] == {}
 
 
 def test_everything_used_is_pinned_to_a_full_commit_with_its_version_beside_it() -> None:
-    for text in workflows().files().values():
+    for text in workflows(packages=PACKAGES).files().values():
         used = re.findall(r"uses: (.*)", text)
         assert used
         for line in used:
@@ -143,7 +146,7 @@ def test_everything_used_is_pinned_to_a_full_commit_with_its_version_beside_it()
 
 
 def test_no_workflow_has_a_shell_and_the_action_puts_no_input_into_one() -> None:
-    for _, _, job in jobs(workflows()):
+    for _, _, job in jobs(workflows(packages=PACKAGES)):
         assert not [step for step in job.get("steps", []) if "run" in step]
     steps = yaml.safe_load((ROOT / "action.yml").read_text())["runs"]["steps"]
     scripts = [step["run"] for step in steps]
@@ -194,10 +197,35 @@ def test_the_automatic_deployment_is_of_mains_pushes_only_and_says_that_it_is() 
     assert "--automatic" in str(yaml.safe_load(gitlab)["api-deploy"]["script"])
 
 
+def test_clean_up_deletes_only_where_the_list_of_what_to_spare_was_made() -> None:
+    text = workflows(packages=PACKAGES).files()[".github/workflows/api-clean-up.yml"]
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    _, keep, delete = job["steps"]
+    assert keep["with"]["command"] == "keep"
+    assert "if" not in delete
+    assert "continue-on-error" not in keep
+    assert delete["with"]["packages"] == "api,api-staging"
+    assert keep["id"] == "keep"
+    assert delete["with"]["exclude-tags"] == "${{ steps.keep.outputs.exclude-tags }}"
+    assert "use-regex" not in delete["with"], "the list is of names, not of patterns"
+
+
+@pytest.mark.parametrize("package", ["", "a b", "-a", "${{ x }}", "a,b", "A"])
+def test_a_package_is_a_name(package: str) -> None:
+    with pytest.raises(ImmutagError):
+        workflows(packages=(package,))
+
+
+def test_there_is_no_clean_up_for_gitlab() -> None:
+    with pytest.raises(ImmutagError, match=r"ghcr\.io only"):
+        workflows(GITLAB, packages=PACKAGES)
+
+
 def test_the_action_has_the_outputs_and_inputs_that_the_workflows_use() -> None:
     action = yaml.safe_load((ROOT / "action.yml").read_text())
-    assert set(action["outputs"]) == {"image", "digest", "sha", "repository-type", "signature-status"}
-    for _, _, job in jobs(workflows()):
+    record = {"image", "digest", "sha", "repository-type", "signature-status"}
+    assert set(action["outputs"]) == record | {"exclude-tags"}
+    for _, _, job in jobs(workflows(packages=PACKAGES)):
         for step in job.get("steps", []):
             if step["uses"] == SOURCES[GITHUB]:
                 assert set(step["with"]) <= set(action["inputs"])

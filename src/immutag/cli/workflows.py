@@ -65,6 +65,11 @@ def _parameters(parser: argparse.ArgumentParser) -> None:
     )
     add("--deploy-on", action=Once, metavar="LABEL", help="runner that deploys (default: the service's own)")
     add("--git-ledger", action=switch, help="jobs push the ledger's branch (default: by [ledger] url)")
+    add(
+        "--clean-up",
+        action=switch,
+        help="also one that cleans ghcr.io up, sparing what is needed (default: no)",
+    )
     add("--keyless", action=switch, help="builds get an identity to sign with (default: by [trust] keyless)")
 
 
@@ -108,7 +113,21 @@ def _wanted(options: argparse.Namespace, root: Path, settings: "Settings") -> Wo
         deploy_on=options.deploy_on,
         git_ledger=settings.ledger.url.startswith("git+") if git_ledger is None else git_ledger,
         keyless=settings.trust.keyless if keyless is None else keyless,
+        packages=_packages(settings) if options.clean_up else (),
     )
+
+
+def _packages(settings: "Settings") -> tuple[str, ...]:
+    """The repositories as packages of their owner on ghcr.io. Raises ConfigInvalid for another registry."""
+    image = settings.image
+    if image.repository.host != "ghcr.io" or image.staging.host != "ghcr.io":
+        raise ConfigInvalid(
+            "there is a clean-up for ghcr.io only",
+            expected="repositories on ghcr.io",
+            found=str(image.repository),
+            remedy="docs/how-to/clean-up.md says how others are told what to spare",
+        )
+    return tuple(each.path.partition("/")[2] for each in (image.repository, image.staging))
 
 
 def _source(ci: str) -> str:

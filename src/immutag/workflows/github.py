@@ -27,7 +27,11 @@ _CARD = {
 
 
 def outputs(record: Document) -> str:
-    """Lines for `$GITHUB_OUTPUT`. A value is one line, so none of them can begin another output."""
+    """Lines for `$GITHUB_OUTPUT`. A value is one line, so none of them can begin another output. The list of
+    what clean-up must spare is in its tool's own form already."""
+    form = record.get("form")
+    if isinstance(form, Mapping):
+        return f"{form['value']}\n"
     values = {
         "image": image(record),
         "digest": record.get("image_digest"),
@@ -59,6 +63,8 @@ def summary(record: Document) -> str:
     if known.get("signature_reason") == "n/a":
         del known["signature_reason"]
     fields = {label: known[name] for label, name in _CARD.items() if known.get(name) not in (None, "")}
+    if not fields:
+        return ""
     return _table(_TITLES.get(str(record.get("phase")), "immutag"), fields)
 
 

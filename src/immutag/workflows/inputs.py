@@ -7,12 +7,14 @@ from immutag.core.values import shown
 
 PREFIX = "IMMUTAG_INPUT_"
 CHECK = "check"
-COMMANDS = ("release", "deploy", "rollback", CHECK)
+KEEP = "keep"
+COMMANDS = ("release", "deploy", "rollback", KEEP, CHECK)
 _TAKES = {
     "release": ("sha", "metadata-file"),
     "deploy": ("sha", "metadata-file", "environment", "reason", "automatic"),
     "rollback": ("sha", "environment", "reason", "acknowledge-irreversible", "allow-unverified"),
 }
+_KEEP_FORMAT = "ghcr-cleanup-action"
 _FLAGS = ("automatic", "acknowledge-irreversible", "allow-unverified")
 
 
@@ -39,8 +41,10 @@ def command(inputs: Mapping[str, str]) -> str:
 
 
 def argv(inputs: Mapping[str, str]) -> list[str]:
-    """The arguments of release, deploy or rollback. Raises ConfigInvalid."""
+    """The arguments of release, deploy, rollback or keep. Raises ConfigInvalid."""
     name = command(inputs)
+    if name == KEEP:
+        return ["--json", "-C", inputs.get("directory", "."), "retention", "keep", f"--format={_KEEP_FORMAT}"]
     argv = ["--json", "-C", inputs.get("directory", "."), name]
     for each in _TAKES[name]:
         given = inputs.get(each, "")

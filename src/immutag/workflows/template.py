@@ -21,6 +21,7 @@ _SOURCES = {
     GITHUB: (re.compile(f"{_WORD}/{_WORD}@[0-9a-f]{{40}}"), "OWNER/REPOSITORY"),
     GITLAB: (re.compile(f"{_WORD}[.]{_WORD}(?::[0-9]+)?(?:/{_WORD})+@[0-9a-f]{{40}}"), "HOST/REPOSITORY"),
 }
+_PACKAGE = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*")
 _BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
 _DIRECTORY = re.compile(r"\.|[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 
@@ -32,7 +33,8 @@ class Workflows:
     `source` is immutag's own: `owner/repository@sha` on GitHub, `host/path@sha` elsewhere. The first of the
     environments is where commits on `main` go by themselves. `directory`: where immutag.toml is.
     `deploy_on`: the runner that deploys, where it has to be one of one's own. `git_ledger`: jobs push the
-    ledger's branch. `keyless`: builds sign with the CI's identity.
+    ledger's branch. `keyless`: builds sign with the CI's identity. `packages`: what a clean-up on ghcr.io may
+    delete from, sparing what `retention keep` names; none where nothing is cleaned up.
     """
 
     ci: str
@@ -44,6 +46,7 @@ class Workflows:
     deploy_on: str | None
     git_ledger: bool
     keyless: bool
+    packages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check("service", self.service, _SERVICE, "lowercase letters, digits and -")
@@ -51,6 +54,15 @@ class Workflows:
         _check("directory", self.directory, _DIRECTORY, "a relative path of letters, digits and . _ / -")
         if self.deploy_on is not None:
             _check("runner", self.deploy_on, re.compile(_WORD), "a label of letters, digits and . _ -")
+        for package in self.packages:
+            _check("package", package, _PACKAGE, "a package of letters, digits and . _ / -")
+        if self.packages and self.ci != GITHUB:
+            raise ConfigInvalid(
+                "there is a clean-up for ghcr.io only",
+                expected="--ci github",
+                found=f"--ci {self.ci}",
+                remedy="docs/how-to/clean-up.md says how others are told what to spare",
+            )
         if not self.environments:
             raise ConfigInvalid(
                 "there is no environment to deploy to",
@@ -69,7 +81,7 @@ class Workflows:
 
     def command(self) -> list[str]:
         """The command that writes the same again; it stands at the head of each file."""
-        flags = {"git-ledger": self.git_ledger, "keyless": self.keyless}
+        flags = {"git-ledger": self.git_ledger, "keyless": self.keyless, "clean-up": bool(self.packages)}
         return [
             *_COMMAND.split(),
             f"--ci={self.ci}",
@@ -86,9 +98,9 @@ class Workflows:
         """Each file's path in the repository, and its text."""
         if self.ci == GITLAB:
             return {f".gitlab/{self.service}.immutag.yml": self._render("gitlab/jobs.yml")}
+        jobs = (*_GITHUB_JOBS, "clean-up") if self.packages else _GITHUB_JOBS
         return {
-            f".github/workflows/{self.service}-{job}.yml": self._render(f"github/{job}.yml")
-            for job in _GITHUB_JOBS
+            f".github/workflows/{self.service}-{job}.yml": self._render(f"github/{job}.yml") for job in jobs
         }
 
     def _render(self, template: str) -> str:
@@ -111,6 +123,10 @@ class Workflows:
             "TAGS": f"tags: [{self.deploy_on}]" if self.deploy_on else "",
             "PREFIX": "" if self.directory == "." else f"{self.directory}/",
             "CONTENTS": "write # the ledger's branch" if self.git_ledger else "read",
+            "PACKAGES": ",".join(self.packages),
+            "READING": "persist-credentials: true # git reads the ledger's branch with them"
+            if self.git_ledger
+            else "persist-credentials: false",
             "CREDENTIALS": _FOR_THE_LEDGER if self.git_ledger else "persist-credentials: false",
             "ID_TOKEN": "id-token: write # keyless signing" if self.keyless else "",
             "ID_TOKENS": "id_tokens: {SIGSTORE_ID_TOKEN: {aud: sigstore}}" if self.keyless else "",
