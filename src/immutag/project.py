@@ -20,7 +20,6 @@ from immutag.ledger import Ledger
 from immutag.settings import Settings, load
 
 if TYPE_CHECKING:
-    from immutag.build.workspace import BuiltLayout, Workspace
     from immutag.composition.anchors import Anchors
     from immutag.composition.origins import Origins
     from immutag.composition.policies import Policies
@@ -89,6 +88,7 @@ class Project:
     def release(self, sha: GitSha | None, given: Path | None) -> Document:
         """Release a commit, HEAD by default; its content from a layout or archive where one is given."""
         from immutag.build.workspace import Workspace
+        from immutag.composition.contents import maker
         from immutag.core.records import build_record
         from immutag.git.commit import GitRepository
         from immutag.oci.layout import Layout
@@ -105,7 +105,15 @@ class Project:
             release(
                 wanted,
                 content=Content(
-                    make=self._maker(given, commit, wanted.source, git, workspace),
+                    make=maker(
+                        given,
+                        commit,
+                        wanted.source,
+                        git=git,
+                        workspace=workspace,
+                        settings=self.settings,
+                        report=self._report,
+                    ),
                     layout=lambda: Layout(workspace.layout),
                     discard=workspace.discard,
                 ),
@@ -503,73 +511,17 @@ class Project:
             unshared_is_accepted=not self._environ.get("CI") or self.settings.ledger.accept_unshared,
         )
 
-    def _maker(
-        self,
-        given: Path | None,
-        commit: "Commit",
-        source: str | None,
-        git: "GitRepository",
-        workspace: "Workspace",
-    ) -> "Callable[[], BuiltLayout]":
-        """How this release's content is made; the builder is looked for only if something is built."""
-        from immutag.usecases.content import Recipe, build, take
-
-        if given:
-            return lambda: take(given, commit.sha, workspace=workspace, report=self._report)
-        settings = self.settings.build
-
-        def make() -> "BuiltLayout":
-            from immutag.build.select import builder
-
-            return build(
-                commit,
-                Recipe(
-                    folder=self._folder(git.root),
-                    context=settings.context,
-                    dockerfile=settings.file,
-                    args=settings.args,
-                    platforms=settings.platforms,
-                    timeout_s=settings.timeout_s,
-                ),
-                source=source,
-                git=git,
-                builder=builder(settings.builder, extra=settings.builder_args),
-                workspace=workspace,
-                report=self._report,
-            )
-
-        return make
-
-    def _folder(self, sources: Path) -> Path:
-        """Where the service is in its sources; at their top if its configuration is kept elsewhere."""
-        root = self.settings.root
-        return root.relative_to(sources) if root.is_relative_to(sources) else Path()
-
     def _deployer(self, environment: EnvironmentName) -> "Deployer":
-        from immutag.usecases.acts import Acts
-        from immutag.usecases.deployer import Deployer
-        from immutag.usecases.plan import find_release, plan
+        from immutag.composition.deployers import deployer
 
-        place, target = self._adapters.environment(environment), self._adapters.target(environment)
-        return Deployer(
-            find_release=partial(
-                find_release, environment=place, repositories=self.repositories, ledger=self.ledger
-            ),
-            make_plan=partial(
-                plan,
-                environment=place,
-                history=self._adapters.history,
-                registry=self._adapters.registry,
-                target=target,
-                verify=self._adapters.verify,
-                find_origin=self._origins.of,
-                report=self._report,
-            ),
+        return deployer(
+            environment,
+            adapters=self._adapters,
+            origins=self._origins,
+            repositories=self.repositories,
             enforcement=self.settings.trust.verification,
-            acts=Acts(place, target, self._adapters.wait_healthy, self._report),
             ledger=self.ledger,
-            stream=self._stream(environment),
-            canonical=self.repositories.canonical,
+            report=self._report,
         )
 
     @contextmanager
