@@ -9,7 +9,6 @@ from immutag.core.errors import BuildFailure
 from immutag.core.frozen import frozen
 from immutag.core.values import GitSha, ImageRef, shown
 
-REVISION = "org.opencontainers.image.revision"
 Document = dict[str, Any]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from immutag._version import __version__
+from immutag.core.annotations import REVISION
 from immutag.core.builder import ANOTHER_RUN
 from immutag.core.errors import LedgerConflict
 from immutag.core.facts import Built, Claimed, Entry, Requested
@@ -86,9 +87,7 @@ def provenance(
         "metadata": _metadata(built, finished),
         "byproducts": [_head(claim)],
     }
-    subject = Subject(
-        str(claimed.repository), claimed.digest, {"org.opencontainers.image.revision": str(claimed.sha)}
-    )
+    subject = Subject(str(claimed.repository), claimed.digest, {REVISION: str(claimed.sha)})
     return Statement((subject,), SLSA_PROVENANCE, {"buildDefinition": definition, "runDetails": details})
 
 

@@ -6,7 +6,8 @@ A field of another type than the standard says is as good as absent.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from immutag.core.linkage import REVISION, Document, Link, mapping, mappings, refuse_another, text
+from immutag.core.annotations import REVISION
+from immutag.core.linkage import Document, Link, mapping, mappings, refuse_another, text
 from immutag.core.packages import Package
 from immutag.core.values import Digest, GitSha
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from immutag._version import __version__
+from immutag.core.annotations import REVISION
 from immutag.core.facts import Deploying, Entry, Healthy, RolledBack, SignatureReason, SignatureStatus
 from immutag.core.frozen import frozen
 from immutag.core.policy import Enforcement
@@ -95,7 +96,7 @@ def summary(
         DEPLOYMENT: _deployment(act),
         LEDGER_HEAD: _head(act.ended, checkpoint),
     }
-    subject = Subject(str(fact.repository), fact.digest, {"org.opencontainers.image.revision": str(fact.sha)})
+    subject = Subject(str(fact.repository), fact.digest, {REVISION: str(fact.sha)})
     return Statement((subject,), VERIFICATION_SUMMARY, predicate)
 
 

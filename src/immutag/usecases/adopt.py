@@ -6,6 +6,7 @@ like any release. Nothing is written to the registry. Killed in between: the nex
 
 from collections.abc import Callable, Iterator
 
+from immutag.core.annotations import REVISION
 from immutag.core.errors import DigestMismatch, LedgerConflict, MissingTag, PolicyViolation
 from immutag.core.facts import Adopted, Claimed, Fact, Requested, SignatureChecked, Tagged
 from immutag.core.policy import Enforcement, ensure_verified
@@ -20,7 +21,6 @@ from immutag.oci.content import read
 from immutag.oci.fanout import for_each
 from immutag.oci.graph import walk
 from immutag.oci.registry import Registry
-from immutag.usecases.content import REVISION
 from immutag.usecases.release import Order
 
 _LOOKS = 20

@@ -6,6 +6,7 @@ in between: the next run finds what is there, or makes the same again.
 
 from collections.abc import Callable, Sequence
 
+from immutag.core.annotations import CREATED
 from immutag.core.frozen import frozen
 from immutag.core.statement import PAYLOAD_TYPE, Statement
 from immutag.core.values import Digest
@@ -19,7 +20,6 @@ from immutag.trust.formats.dsse import Envelope
 from immutag.trust.formats.malformed import Malformed
 from immutag.trust.places import Places
 
-CREATED = "org.opencontainers.image.created"
 _CONTENT = "dev.sigstore.bundle.content"
 _PREDICATE = "dev.sigstore.bundle.predicateType"
 

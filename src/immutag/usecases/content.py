@@ -8,6 +8,7 @@ from pathlib import Path
 from immutag.build import Builder, BuildRequest
 from immutag.build.image import platforms_of
 from immutag.build.workspace import BuiltLayout, Workspace
+from immutag.core.annotations import CREATED, REVISION
 from immutag.core.errors import PolicyViolation
 from immutag.core.frozen import frozen
 from immutag.core.report import Report
@@ -17,8 +18,6 @@ from immutag.git.export import export
 from immutag.oci.annotate import image_labels
 from immutag.oci.archive import ingest
 from immutag.oci.layout import Layout
-
-REVISION = "org.opencontainers.image.revision"
 
 
 @frozen()
@@ -92,7 +91,7 @@ def labels(commit: Commit, source: str | None) -> Mapping[str, str]:
     """The image's own statement of its identity (OCI image-spec, annotations.md). Only facts of the
     commit: the same commit gives the same bytes."""
     created = datetime.fromtimestamp(commit.time_s, UTC).isoformat().replace("+00:00", "Z")
-    found = {REVISION: str(commit.sha), "org.opencontainers.image.created": created}
+    found = {REVISION: str(commit.sha), CREATED: created}
     if source:
         found["org.opencontainers.image.source"] = source
     return found | {"org.opencontainers.image.version": str(commit.sha)}

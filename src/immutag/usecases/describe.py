@@ -7,9 +7,10 @@ the SBOM, and it lies among the artifacts. Killed in between: the next run makes
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from immutag.core.annotations import CREATED, REVISION
 from immutag.core.errors import BuildFailure, ImmutagError
 from immutag.core.facts import Attested, Claimed, Described, Evidence, EvidenceFailed, Fact
-from immutag.core.linkage import REVISION, Document, Link
+from immutag.core.linkage import Document, Link
 from immutag.core.sbom import MEDIA_TYPES, PREDICATES, artifact_name, file_name, link
 from immutag.core.statement import Statement, Subject
 from immutag.oci import Descriptor
@@ -17,7 +18,7 @@ from immutag.oci.attach import Artifact, Layer, attach
 from immutag.oci.registry import Registry
 from immutag.trust.evidence.sbom import encode
 from immutag.usecases.artifacts import save
-from immutag.usecases.attest import CREATED, Attesting
+from immutag.usecases.attest import Attesting
 from immutag.usecases.attest import attest as attest_statement
 
 TITLE = "org.opencontainers.image.title"

@@ -4,6 +4,7 @@ Before: the digest is claimed, and its content is in the registry. After: the si
 Killed in between: the next run finds what is there and adds what is not.
 """
 
+from immutag.core.annotations import REVISION
 from immutag.core.facts import Attested, Claimed, Fact, Signed
 from immutag.core.statement import COSIGN_SIGN, Statement, Subject
 from immutag.core.values import Digest, ImageRef
@@ -14,8 +15,6 @@ from immutag.oci.legacy import add_layer
 from immutag.oci.standard_tag import Suffix, TagImmutable
 from immutag.trust.formats.simple_signing import MEDIA_TYPE, encode_simple
 from immutag.usecases.attest import Attesting, attest_all
-
-REVISION = "org.opencontainers.image.revision"
 
 
 def sign(
