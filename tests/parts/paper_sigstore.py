@@ -121,10 +121,11 @@ class PaperSigstore:
         issuer: str = ISSUER,
         *,
         at: datetime | None = None,
+        lasts: timedelta = timedelta(minutes=10),
         ct_log: Key | None = None,
         purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.CODE_SIGNING,
     ) -> Certified:
-        """A certificate for ten minutes from `at`, by default from a minute ago."""
+        """A certificate from `at` on, by default from a minute ago: for ten minutes, as Fulcio's."""
         key = new_key()
         start = at or datetime.now(UTC) - timedelta(minutes=1)
         name = x509.UniformResourceIdentifier(subject) if "://" in subject else x509.RFC822Name(subject)
@@ -133,7 +134,7 @@ class PaperSigstore:
             x509.CertificateBuilder().subject_name(x509.Name([]))
             .issuer_name(self.authority.certificate.subject).public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(start).not_valid_after(start + timedelta(minutes=10))
+            .not_valid_before(start).not_valid_after(start + lasts)
             .add_extension(x509.SubjectAlternativeName([name]), critical=True)
             .add_extension(_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)

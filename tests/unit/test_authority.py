@@ -57,7 +57,7 @@ STATEMENT = statement(IMAGE)
 PAYLOAD = encode_simple(ImageRef(REPOSITORY, IMAGE), {})
 MANIFEST = Descriptor("application/vnd.oci.image.manifest.v1+json", Digest("sha256:" + "c" * 64), 500)
 SIGSTORE, ANOTHER = PaperSigstore(), PaperSigstore()
-SIGNER = SIGSTORE.certify()
+SIGNER = SIGSTORE.certify(lasts=timedelta(days=1))  # the run may come to its tests an hour later
 TIMESTAMPING = SIGSTORE.timestamping()
 EARLIER = datetime.now(UTC) - timedelta(hours=1)
 INVALID = SignatureReason.INVALID
