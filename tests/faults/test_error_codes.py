@@ -77,6 +77,7 @@ def test_registry_auth(site: Site, registry_auth: Registry) -> None:
     assert b"not-the-password" not in site.ledger.read_bytes()
 
 
+@pytest.mark.slow
 def test_soft_verify_tool_error(site: Site) -> None:
     digest = site.json("release")["image_digest"].removeprefix("sha256:")
     assert site.registry.storage
@@ -91,6 +92,7 @@ def test_soft_verify_tool_error(site: Site) -> None:
     assert not (site.box / "applied").exists()
 
 
+@pytest.mark.slow
 def test_registry_unavailable(site: Site, closed_port: int) -> None:
     nowhere = {"IMMUTAG_IMAGE_REPOSITORY": f"127.0.0.1:{closed_port}/o/api"}
     check(site, "REGISTRY_UNAVAILABLE", "release", env=nowhere)

@@ -29,6 +29,8 @@ from tests.parts.registries import Registry
 from tests.parts.signing import SigningKey
 from tests.parts.site import Site
 
+pytestmark = pytest.mark.slow
+
 NAMES = [profile.name for profile in PROFILES]
 WITH_API = {"ecr", "docker-hub", "harbor"}
 COSIGN = ("--insecure-ignore-tlog", "--allow-http-registry")
@@ -53,7 +55,6 @@ def test_every_profile_is_played() -> None:
     assert set(BEHAVIOURS) == set(NAMES)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_two_signed_releases_are_verified_and_no_tag_moves(
     name: str, behind: Registry, site: Site, ours: SigningKey, crane: Crane, tmp_path: Path
@@ -85,7 +86,6 @@ def test_two_signed_releases_are_verified_and_no_tag_moves(
         assert 429 in proxy.statuses()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tag_that_somebody_else_wrote_stays_and_the_release_is_refused(
     name: str, behind: Registry, site: Site, crane: Crane, tmp_path: Path

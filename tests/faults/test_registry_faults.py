@@ -426,6 +426,7 @@ def test_an_endless_blob_is_left_at_once(start: Start, http: Http) -> None:
     assert server.wires[0].sent_bytes < 32 << 20
 
 
+@pytest.mark.slow
 def test_a_stalled_blob_is_given_up(start: Start, http: Http) -> None:
     def play(_: Request, wire: Wire) -> None:
         wire.send(answer(200, {"Content-Length": str(len(BLOB))}, BLOB[:5000]))
@@ -620,6 +621,7 @@ PUSHING: dict[str, tuple[Play, type[ImmutagError]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUSHING)
 def test_a_failed_push_says_so(name: str, start: Start, http: Http) -> None:
     play, kind = PUSHING[name]

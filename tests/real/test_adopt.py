@@ -8,6 +8,8 @@ import pytest
 from tests.parts.peers import Crane, Peer
 from tests.parts.site import Site
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def floating(site: Site, crane: Crane) -> str:

@@ -36,6 +36,8 @@ from tests.parts.peers import Crane, Peer
 from tests.parts.registries import Registry
 from tests.parts.site import Site
 
+pytestmark = pytest.mark.slow
+
 IMMUTAG = Path(sys.executable).with_name("immutag")
 SHA = GitSha("ab" * 20)
 PRODUCTION = EnvironmentName("production")
@@ -232,7 +234,6 @@ def test_a_fork_is_never_signed(make: Make, registry: Registry, oras: Peer) -> N
     assert "another history" in error["found"]
 
 
-@pytest.mark.slow
 def test_an_old_copy_is_seen_from_many_entries_behind(make: Make, registry_referrers: Registry) -> None:
     service = make(registry_referrers)
     service.write("a")
@@ -244,7 +245,6 @@ def test_an_old_copy_is_seen_from_many_entries_behind(make: Make, registry_refer
     assert (error["status"], "ends with entry 1" in error["found"]) == (21, True)
 
 
-@pytest.mark.slow
 def test_an_anchor_from_long_ago_is_found_too(make: Make, registry_referrers: Registry) -> None:
     service = make(registry_referrers)
     service.write("a")
@@ -282,7 +282,6 @@ def test_what_nobody_trusted_signed_is_no_evidence(make: Make, registry_referrer
     assert (error["status"], error["found"]) == (22, "1 by somebody else")
 
 
-@pytest.mark.slow
 def test_a_registry_that_does_not_answer_is_not_one_without_checkpoints(
     make: Make, registry2: Registry
 ) -> None:
@@ -362,7 +361,6 @@ def test_what_is_attached_to_an_image_holds_heads(make: Make, registry: Registry
     assert service.error("ledger", "verify", "--against", nothing)["code"] == "CONFIG_INVALID"
 
 
-@pytest.mark.slow
 def test_a_real_release_is_anchored_and_proved(site: Site) -> None:
     """With sources, a build and a deployment: nothing above knows more of a ledger than this one holds."""
     (site.folder / "immutag.toml").write_text(

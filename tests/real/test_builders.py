@@ -20,6 +20,8 @@ from tests.parts.builders import EPOCH_S, LABELS, Bench, Progress, bench, build_
 from tests.parts.engines import Podman
 from tests.parts.programs import program
 
+pytestmark = pytest.mark.slow
+
 COPY_ONLY = 'CMD ["/bin/sh"]\n'
 
 

@@ -23,6 +23,8 @@ from tests.parts.facts import chained
 from tests.parts.git_appending import open_ledger
 from tests.parts.git_http import PASSWORD, USERNAME, GitServer
 
+pytestmark = pytest.mark.slow
+
 STREAM = Stream("release:a")
 BRANCH = "immutag-ledger"
 WRITERS, EACH = 8, 8
@@ -267,7 +269,6 @@ def run_jobs(git_http: GitServer, tmp_path: Path, writers: int, each: int, name:
     return times
 
 
-@pytest.mark.slow
 def test_of_many_jobs_that_append_none_is_lost_and_all_have_one_order(
     job: Job, git_http: GitServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,6 +13,8 @@ from tests.parts.peers import Crane
 from tests.parts.programs import program
 from tests.parts.site import Site
 
+pytestmark = pytest.mark.slow
+
 DOCKERFILE = """\
 FROM scratch
 ARG DIFFERENT
@@ -33,7 +35,6 @@ exit 1
 """
 
 
-@pytest.mark.slow
 def test_two_jobs_of_one_commit_with_different_builds_make_one_tag_and_both_succeed(
     site: Site, git_http: GitServer, crane: Crane, tmp_path: Path
 ) -> None:

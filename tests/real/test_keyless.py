@@ -21,6 +21,8 @@ from immutag.trust.signing.keyless import KeylessSigner, Services
 from tests.parts.processes import free_port
 from tests.parts.sigstore import Sigstore
 
+pytestmark = pytest.mark.slow
+
 STATEMENT = Statement((Subject("", Digest("sha256:" + "a" * 64), {}),), COSIGN_SIGN, {}).encode()
 
 
@@ -34,7 +36,6 @@ def person(sigstore: Sigstore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGSTORE_ID_TOKEN", sigstore.token("dev@example.com"))
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("person")
 def test_statements_are_signed_with_one_certificate_as_they_are(
     sigstore: Sigstore, services: Services

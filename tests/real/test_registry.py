@@ -161,6 +161,7 @@ def test_many_tags_at_once_keep_their_order(registry3: parts.Registry, http: Htt
     assert found == [IMAGE.root, None, OTHER.root] * 20
 
 
+@pytest.mark.slow
 def test_every_page_of_tags_is_read(registry3: parts.Registry, http: Http) -> None:
     ours = Registry(registry3.repository(), http=http)
     root = IMAGE.push(ours)

@@ -10,6 +10,8 @@ from tests.parts.programs import peer
 from tests.parts.signing import SigningKey
 from tests.parts.site import Site
 
+pytestmark = pytest.mark.slow
+
 SIGNED = ["requested", "built", "pushed", "claimed", "signed", "attested", "signature_checked", "tagged"]
 COSIGN = ("--insecure-ignore-tlog", "--allow-http-registry")
 
@@ -101,7 +103,6 @@ def test_a_key_in_a_file_is_never_told(site: Site, ours: SigningKey) -> None:
     assert secret.encode() not in site.ledger.read_bytes()
 
 
-@pytest.mark.slow
 def test_racing_runs_with_one_key_attach_one_signature(site: Site, ours: SigningKey, crane: Crane) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         ended = list(pool.map(lambda _: site.run("--json", "release", env=ours.env), range(8)))

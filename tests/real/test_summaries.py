@@ -13,6 +13,8 @@ from tests.parts.programs import peer
 from tests.parts.signing import SigningKey
 from tests.parts.site import Site
 
+pytestmark = pytest.mark.slow
+
 
 def summaries(site: Site) -> list[Mapping[str, Any]]:
     """The statements of the ledger's summaries, oldest first."""
@@ -118,7 +120,6 @@ def contradicted(site: Site, ours: SigningKey, crane: Crane, tmp_path: Path) -> 
     return str(site.sha)
 
 
-@pytest.mark.slow
 def test_provenance_of_another_commit_stops_a_deployment_where_verification_is_mandatory(
     site: Site, ours: SigningKey, contradicted: str
 ) -> None:

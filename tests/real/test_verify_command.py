@@ -24,6 +24,8 @@ from tests.parts.processes import free_port
 from tests.parts.programs import peer
 from tests.parts.vouching import attach_bundle, attach_legacy, payload_of, push_image, statement
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = json.loads((Path(immutag.__file__).parent / "schemas" / "verify.json").read_text())
 _RUN = """
 import sys

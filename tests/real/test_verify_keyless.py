@@ -23,6 +23,8 @@ from tests.parts.programs import peer
 from tests.parts.sigstore import Sigstore
 from tests.parts.vouching import attach_bundle, push_image, statement
 
+pytestmark = pytest.mark.slow
+
 PERSON = "dev@example.com"
 
 
