@@ -60,10 +60,11 @@ class Wire:
 
     def read(self, size: int) -> bytes:
         """So much of the request's body."""
-        while len(self._early) < size and (block := self._connection.recv(65536)):
-            self._early += block
-        taken, self._early = self._early[:size], self._early[size:]
-        return taken
+        arrived = bytearray(self._early)
+        while len(arrived) < size and (block := self._connection.recv(65536)):
+            arrived += block
+        self._early = bytes(arrived[size:])
+        return bytes(arrived[:size])
 
     def hang_up(self) -> None:
         """Break the connection off, without waiting for what is still on its way."""
