@@ -25,9 +25,10 @@ from immutag.core.values import Digest, GitSha, Repository
 from immutag.oci import IMAGE_INDEX, IMAGE_MANIFEST, Descriptor
 from immutag.oci.auth import Credentials
 from immutag.oci.http import Http
-from immutag.oci.referrers import legacy_signature, referrers
+from immutag.oci.referrers import legacy_manifest, referrers
 from immutag.oci.registry import Registry
 from immutag.oci.session import Limits
+from immutag.oci.standard_tag import Suffix
 from tests.faults.hostile_registry import (
     HostileRegistry,
     Play,
@@ -811,4 +812,5 @@ def test_referrers_that_cannot_be_determined_are_not_none(play: Play, start: Sta
 def test_a_legacy_signature_is_a_manifest_and_not_the_image(start: Start, http: Http) -> None:
     digest = described(MANIFEST).digest
     for body, expected in ((ABOUT_IT, described(ABOUT_IT)), (MANIFEST, None), (_index(), None)):
-        assert legacy_signature(client(http, start(Attached(None, (200, body)))), digest) == expected
+        found = legacy_manifest(client(http, start(Attached(None, (200, body)))), digest, Suffix.SIGNATURES)
+        assert (found and found[0]) == expected

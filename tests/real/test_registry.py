@@ -16,9 +16,10 @@ from immutag.core.values import Digest, GitSha, Repository
 from immutag.oci import IMAGE_MANIFEST, Descriptor
 from immutag.oci.auth import Credentials, find_credentials
 from immutag.oci.http import Http
-from immutag.oci.referrers import from_api, from_fallback_tag, legacy_signature, referrers
+from immutag.oci.referrers import legacy_manifest, listed_by_api, listed_by_tag, referrers
 from immutag.oci.registry import Registry
 from immutag.oci.session import Limits
+from immutag.oci.standard_tag import Suffix
 from tests.parts import registries as parts
 from tests.parts.peers import Crane, Peer
 
@@ -305,13 +306,13 @@ def test_what_oras_attaches_is_found(
     ours = Registry(registry.repository(), http=http)
     digest = IMAGE.push(ours).digest
     assert referrers(ours, digest) == []
-    assert (from_api(ours, digest) is not None) == has_api
+    assert (listed_by_api(ours, digest) is not None) == has_api
     _attach(oras, f"{ours.repository}@{digest}", tmp_path)
     (found,) = referrers(ours, digest)
     assert found.artifact_type == "application/x.note"
     assert json.loads(ours.manifest(found.content))["subject"]["digest"] == str(digest)
-    assert bool(from_fallback_tag(ours, digest)) != has_api
-    assert legacy_signature(ours, digest) is None
+    assert bool(listed_by_tag(ours, digest)) != has_api
+    assert legacy_manifest(ours, digest, Suffix.SIGNATURES) is None
 
 
 # --- measures that do not depend on the clock

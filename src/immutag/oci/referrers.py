@@ -39,18 +39,7 @@ class Referrer:
 def referrers(registry: Registry, subject: Digest, *, objects: Objects | None = None) -> list[Referrer]:
     """All of them, from both places, each once. Raises RegistryUnavailable, RegistryAuth, DigestMismatch."""
     listed = [*(listed_by_api(registry, subject) or ()), *listed_by_tag(registry, subject)]
-    return _those(read(registry, subject, listed, objects=objects))
-
-
-def from_api(registry: Registry, subject: Digest) -> list[Referrer] | None:
-    """What the referrers API lists; `None` if the registry has no such API."""
-    listed = listed_by_api(registry, subject)
-    return None if listed is None else _those(read(registry, subject, listed))
-
-
-def from_fallback_tag(registry: Registry, subject: Digest) -> list[Referrer]:
-    """What the tag `sha256-<hex>` lists (distribution-spec, "Referrers Tag Schema")."""
-    return _those(read(registry, subject, listed_by_tag(registry, subject)))
+    return [each for each in read(registry, subject, listed, objects=objects).values() if each is not None]
 
 
 # --- the lists: where to look
@@ -106,12 +95,6 @@ def legacy_manifest(
     return (found.content, manifest) if isinstance(manifest, Manifest) else None
 
 
-def legacy_signature(registry: Registry, subject: Digest) -> Descriptor | None:
-    """The manifest behind cosign's tag `sha256-<hex>.sig`, if there is one. Unverified."""
-    found = legacy_manifest(registry, subject, Suffix.SIGNATURES)
-    return found and found[0]
-
-
 # --- the manifests: what each says of itself
 
 
@@ -149,10 +132,6 @@ def kept(objects: Objects | None, digest: Digest, ask: Callable[[], bytes | None
     if objects and answered is not None:
         objects.put(digest, answered)
     return answered
-
-
-def _those(found: Mapping[Digest, Referrer | None]) -> list[Referrer]:
-    return [each for each in found.values() if each is not None]
 
 
 class _Malformed(ImmutagError):
