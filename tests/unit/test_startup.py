@@ -16,7 +16,7 @@ except SystemExit:
 print(*sys.modules, file=sys.stderr)
 """
 
-HEAVY = {"rich", "pycurl", "prometheus_client", "shtab", "cryptography", "asyncio", "http.client", "ssl"}
+HEAVY = {"rich", "pycurl._pycurl", "prometheus_client", "shtab", "cryptography", "asyncio", "http.client", "ssl"}
 """Libraries of tens of milliseconds: only where a command is about to use them."""
 
 READING = HEAVY | {"subprocess", "difflib", "shutil", "logging", "importlib.metadata", "unittest", "xml"}

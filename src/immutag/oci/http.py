@@ -92,8 +92,7 @@ class Http:
         self, url: str, *, headers: Mapping[str, str], timeout_s: float, stall_s: float
     ) -> Iterator[Streamed]:
         """A GET whose body is read block by block, or left: then it is cut off. Raises NoAnswer."""
-        import pycurl
-
+        from immutag.oci.libcurl import pycurl
         from immutag.oci.transfer import Bounds, Transfer
 
         transfer = Transfer(url, Bounds(None, timeout_s, stall_s), self._closed)
@@ -110,7 +109,7 @@ class Http:
 
     @contextmanager
     def _handle(self) -> "Iterator[Curl]":
-        import pycurl
+        from immutag.oci.libcurl import pycurl
 
         with self._lock:
             handle = self._idle.pop() if self._idle else pycurl.Curl()

@@ -3,10 +3,9 @@
 import threading
 from collections.abc import Iterator, Mapping
 
-import pycurl
-
 from immutag.core.errors import RegistryUnavailable
 from immutag.core.frozen import frozen
+from immutag.oci.libcurl import pycurl
 from immutag.oci.message import BodySource, Fault, Headers, NoAnswer
 from immutag.oci.network import Proxy, TrustedCertificates
 
