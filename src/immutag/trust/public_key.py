@@ -63,17 +63,9 @@ class PublicKey:
     def verify(self, signature: bytes, payload: bytes) -> bool:
         """Whether the signature over the payload is by this key."""
         from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-        from cryptography.hazmat.primitives.hashes import SHA256
 
-        key = _usable(self.der)
         try:
-            if isinstance(key, ec.EllipticCurvePublicKey):
-                key.verify(signature, payload, ec.ECDSA(hash_for(key.curve)))
-            elif isinstance(key, rsa.RSAPublicKey):
-                key.verify(signature, payload, padding.PKCS1v15(), SHA256())
-            else:
-                key.verify(signature, payload)
+            _verify(_usable(self.der), signature, payload)
         except InvalidSignature:
             return False
         return True
@@ -175,7 +167,7 @@ def unusable(name: str, found: str) -> ConfigInvalid:
 def _usable(der: bytes) -> "Usable":
     """The key, if it is one that can be used. Raises ConfigInvalid."""
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.asymmetric import ec
 
     try:
         if _is_p256(der):
@@ -183,6 +175,8 @@ def _usable(der: bytes) -> "Usable":
         key = _load(der)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise unusable("the key", _DAMAGED) from None
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
     if isinstance(key, ec.EllipticCurvePublicKey):
         hash_for(key.curve)
         return key
@@ -193,6 +187,25 @@ def _usable(der: bytes) -> "Usable":
     if isinstance(key, ed25519.Ed25519PublicKey):
         return key
     raise unusable("the key", "a kind that is not supported")
+
+
+def _verify(key: "Usable", signature: bytes, payload: bytes) -> None:
+    """Raises InvalidSignature. Each kind of key loads what it needs."""
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+    if isinstance(key, EllipticCurvePublicKey):
+        from immutag.trust.ecdsa import VerifyingEcdsa
+
+        key.verify(signature, payload, VerifyingEcdsa(hash_for(key.curve)))
+        return
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    if isinstance(key, RSAPublicKey):
+        key.verify(signature, payload, PKCS1v15(), SHA256())
+    else:
+        key.verify(signature, payload)
 
 
 def _is_p256(der: bytes) -> bool:
