@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from immutag.actor import actor, run_address
 from immutag.composition.adapters import Adapters
-from immutag.composition.ledgers import open_ledger
 from immutag.core.errors import ImmutagError
 from immutag.core.facts import Entry, Outcome, Stream, WriteOnce
 from immutag.core.policy import Repositories
 from immutag.core.report import Report
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, Repository
 from immutag.core.views import Document
-from immutag.ledger import Ledger
 from immutag.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from immutag.core.packages import Difference
     from immutag.core.retention import KeepList
     from immutag.git.commit import Commit, GitRepository
+    from immutag.ledger import Ledger
     from immutag.oci.profiles import Profile
     from immutag.trust.root import RootOfTrust
     from immutag.trust.rule import TrustRule
@@ -60,7 +59,6 @@ class Project:
     ) -> None:
         self.settings = settings
         self._directory = directory
-        self.ledger: Ledger = open_ledger(settings.ledger, directory, actor=actor(environ))
         self.last_record: Document | None = None
         self.repositories = Repositories(
             settings.image.repository, settings.image.staging, settings.image.main
@@ -81,7 +79,14 @@ class Project:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._adapters.close()
-        self.ledger.close()
+        if "ledger" in vars(self):  # not opened only to be closed
+            self.ledger.close()
+
+    @cached_property
+    def ledger(self) -> "Ledger":
+        from immutag.composition.ledgers import open_ledger
+
+        return open_ledger(self.settings.ledger, self._directory, actor=actor(self._environ))
 
     # --- acts: each gives its log record
 
@@ -370,9 +375,8 @@ class Project:
         """Who vouches for each named image; a release, or any `repository@digest`."""
         from immutag.composition.verifications import Verifications
 
-        return Verifications(self._adapters, self.policies.rule).verify(
-            texts, self._named_image, explain=explain
-        )
+        rule = lambda: self.policies.rule()  # noqa: E731, PLW0108 - only an explanation opens the ledger
+        return Verifications(self._adapters, rule).verify(texts, self._named_image, explain=explain)
 
     def attestations(self, texts: Sequence[str], source: str | None) -> list[Document]:
         """What is attested of each named image, by whomever; what is new goes into the ledger."""
