@@ -184,6 +184,23 @@ def test_what_reaches_an_environment_runs_where_the_team_says() -> None:
     assert tagged == ["api-deploy", "api-deploy-sha", "api-rollback"]
 
 
+@pytest.mark.parametrize("word", ["on", "no", "null", "1", "1e3", "2026-01-01"])
+def test_a_name_that_means_something_to_yaml_stays_a_name(word: str) -> None:
+    each = workflows(environments=(EnvironmentName(word),), deploy_on=word, directory=word)
+    found = {(file, name): job for file, name, job in jobs(each)}
+    rollback = yaml.safe_load(each.files()[".github/workflows/api-rollback.yml"])
+    choice = rollback[True]["workflow_dispatch"]["inputs"]["environment"]
+    assert (choice["options"], choice["default"]) == ([word], word)
+    assert found["build", "deploy"]["with"]["environment"] == word
+    for key in (("deploy", "deploy"), ("rollback", "rollback")):
+        assert found[key]["runs-on"] == word
+        assert found[key]["steps"][-1]["with"]["directory"] == word
+    (text,) = workflows(GITLAB, environments=(EnvironmentName(word),), deploy_on=word).files().values()
+    document = yaml.safe_load(text)
+    assert (document["api-deploy"]["environment"], document["api-deploy"]["tags"]) == (word, [word])
+    assert document["api-rollback"]["variables"]["DEPLOY_TO"] == word
+
+
 def test_deployments_of_an_environment_wait_and_none_is_dropped() -> None:
     found = [job["concurrency"] for _, _, job in jobs(workflows()) if "concurrency" in job]
     assert found == [{"group": "api-${{ inputs.environment }}", "queue": "max"}] * 2
@@ -326,6 +343,21 @@ def test_check_names_the_file_and_the_first_line_that_differs(repository: Path) 
     file.unlink()
     status, document = immutag(repository, "workflows", "check")
     assert (status, document["error"]["found"]) == (22, "nothing")
+
+
+def test_check_knows_the_clean_up_that_init_wrote(repository: Path) -> None:
+    assert immutag(repository, "workflows", "init", "--source", SOURCES[GITHUB], "--clean-up")[0] == 0
+    status, document = immutag(repository, "workflows", "check")
+    assert (status, len(document["checked"])) == (0, 4)
+    file = repository / ".github/workflows/api-clean-up.yml"
+    written = file.read_text()
+    file.write_text(written.replace("packages: api,api-staging", "packages: api"))
+    status, document = immutag(repository, "workflows", "check")
+    assert (status, document["error"]["found"]) == (22, "packages: api")
+    command = written.partition("\n")[0].removeprefix("# immutag ").split()
+    status, document = immutag(repository, *command)
+    assert (status, document["written"]) == (0, [".github/workflows/api-clean-up.yml"])
+    assert len(document["unchanged"]) == 3
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,10 @@ def _parameters(parser: argparse.ArgumentParser) -> None:
         action=switch,
         help="also one that cleans ghcr.io up, sparing what is needed (default: no)",
     )
+    add(
+        "--package", action="append", metavar="NAME",
+        help="of the owner, to be cleaned up, repeatable (default: immutag.toml's two repositories)",
+    )  # fmt: skip
     add("--keyless", action=switch, help="builds get an identity to sign with (default: by [trust] keyless)")
 
 
@@ -113,7 +117,7 @@ def _wanted(options: argparse.Namespace, root: Path, settings: "Settings") -> Wo
         deploy_on=options.deploy_on,
         git_ledger=settings.ledger.url.startswith("git+") if git_ledger is None else git_ledger,
         keyless=settings.trust.keyless if keyless is None else keyless,
-        packages=_packages(settings) if options.clean_up else (),
+        packages=(tuple(options.package or ()) or _packages(settings)) if options.clean_up else (),
     )
 
 
@@ -202,6 +206,7 @@ def _said(file: Path, arguments: Sequence[str]) -> Workflows:
             deploy_on=said.deploy_on,
             git_ledger=bool(said.git_ledger),
             keyless=bool(said.keyless),
+            packages=tuple(said.package or ()),
         )
     except (UsageError, ImmutagError) as error:
         raise ConfigInvalid(

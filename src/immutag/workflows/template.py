@@ -92,6 +92,7 @@ class Workflows:
             f"--directory={self.directory}",
             *([f"--deploy-on={self.deploy_on}"] if self.deploy_on else []),
             *(f"--{name}" if on else f"--no-{name}" for name, on in flags.items()),
+            *(f"--package={each}" for each in self.packages),
         ]
 
     def files(self) -> dict[str, str]:
@@ -117,10 +118,10 @@ class Workflows:
             "SOURCE_SHA": sha,
             "MAIN": self.main,
             "ENVIRONMENT": names[0],
-            "ENVIRONMENTS": f"[{', '.join(names)}]",
+            "ENVIRONMENTS": f"[{', '.join(map(_text, names))}]",
             "DIRECTORY": self.directory,
             "RUNNER": self.deploy_on or "ubuntu-latest",
-            "TAGS": f"tags: [{self.deploy_on}]" if self.deploy_on else "",
+            "TAGS": f"tags: [{_text(self.deploy_on)}]" if self.deploy_on else "",
             "PREFIX": "" if self.directory == "." else f"{self.directory}/",
             "CONTENTS": "write # the ledger's branch" if self.git_ledger else "read",
             "PACKAGES": ",".join(self.packages),
@@ -148,6 +149,11 @@ def written_by(text: str) -> Sequence[str] | None:
     """The arguments of the `workflows init` that wrote the file, by its first line. None: another's file."""
     first = text.partition("\n")[0].removeprefix("# ")
     return first.removeprefix(_COMMAND).split() if first.startswith(f"{_COMMAND} ") else None
+
+
+def _text(name: str) -> str:
+    """Text to YAML whatever it is: an environment may be called `on`, and a runner `24.04`."""
+    return f'"{name}"'
 
 
 def _check(what: str, text: str, form: re.Pattern[str], expected: str) -> None:
