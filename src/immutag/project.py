@@ -266,17 +266,26 @@ class Project:
             records.append(build_record(self.ledger.stream(wanted.stream), confirmed=True))
         return records
 
-    def unknown(self) -> list[GitSha]:
-        """The SHA tags in both repositories that are commits of this clone and have no claim."""
+    def adopt_all(self) -> list[Document]:
+        """Adopt the SHA tags in both repositories that are commits of this clone and have no claim. What is
+        wrong with one of them stands in its place, as `image_sha` and `error`, and stops no other."""
+        from immutag.core.errors import DigestMismatch, MissingTag, PolicyViolation
         from immutag.git.commit import GitRepository
         from immutag.usecases.unknown import unknown
 
-        return unknown(
+        shas = unknown(
             git=GitRepository.find(self._directory),
             repositories=self.repositories,
             tags=lambda repository: self._adapters.registry(repository).tags(),
             ledger=self.ledger,
         )
+        found: list[Document] = []
+        for sha in shas:
+            try:
+                found += self.adopt([sha])
+            except (PolicyViolation, DigestMismatch, MissingTag) as error:
+                found.append({"image_sha": str(sha), "error": error.as_json()})
+        return found
 
     def hold(self, environment: EnvironmentName, reason: str) -> None:
         """Automatic deployments stay away from now on."""
@@ -549,8 +558,8 @@ class Project:
         else:
             found = record(entries, sha=sha)
         self.last_record = found
-        anchored = None if unchanged else self.anchors.anchor_where_possible()
-        self._origins.summarise(stream, anchored.note if anchored else None)
+        note = None if unchanged else self.anchors.anchor_where_possible()
+        self._origins.summarise(stream, note)
         return self._done(found)
 
     def _done(self, record: Document) -> Document:

@@ -62,6 +62,40 @@ def test_an_image_of_another_commit_is_not_adopted(site: Site, floating: str, cr
     assert site.facts() == []
 
 
+def test_one_that_cannot_be_adopted_stops_no_other(site: Site, floating: str, crane: Crane) -> None:
+    adoptable = site.sha
+    wrong = [site.commit(name) for name in ("one", "two")]
+    for sha in wrong:
+        crane("tag", f"{site.repository}@{floating}", sha)
+    done = site.run("--json", "adopt", "--all")
+    found = {each["image_sha"]: each for each in json.loads(done.stdout)}
+    assert done.returncode == 14
+    assert found.keys() == {str(sha) for sha in (adoptable, *wrong)}
+    assert found[str(adoptable)]["digest_verification"] == "ok"
+    assert {found[str(sha)]["error"]["code"] for sha in wrong} == {"POLICY_VIOLATION"}
+    assert site.run("adopt", "--all").stdout.count("not adopted") == 2
+    assert site.json("deploy", "--sha", adoptable, "--env", "staging")["outcome"] == "ok"
+
+
+def test_a_claimed_tag_that_was_moved_is_a_mismatch_whatever_the_image_says(site: Site, crane: Crane) -> None:
+    claimed, first = site.json("release"), site.sha
+    second = site.commit("another")
+    site.json("release")
+    crane("tag", f"{site.repository}:{second}", first)
+    refused = site.error("adopt", first)
+    assert (refused["code"], refused["expected"]) == ("DIGEST_MISMATCH", claimed["image_digest"])
+
+
+def test_every_platform_is_of_the_commit(site: Site, floating: str, crane: Crane) -> None:
+    adopted, other = site.sha, site.commit("another")
+    platforms = [f"{site.repository}@{floating}", f"{site.repository}:{other}"]
+    site.json("release")
+    named = [argument for each in platforms for argument in ("--manifest", each)]
+    crane("index", "append", *named, "--tag", f"{site.repository}:{adopted}")
+    refused = site.error("adopt", adopted)
+    assert (refused["code"], str(other) in refused["found"]) == ("POLICY_VIOLATION", True)
+
+
 def test_an_image_that_is_not_whole_is_not_adopted(site: Site, floating: str, crane: Crane) -> None:
     manifest = json.loads(crane("manifest", f"{site.repository}:{site.sha}"))
     layer = manifest["layers"][0]

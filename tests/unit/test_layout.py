@@ -168,15 +168,18 @@ def test_annotating_twice_is_annotating_once(annotations: dict[str, str], tmp_pa
     assert (once == image) == (annotations == {})
 
 
-def test_labels_are_those_of_the_first_platform(tmp_path: Path) -> None:
+def test_labels_are_those_of_every_platform(tmp_path: Path) -> None:
     attestation = {**add_image(tmp_path, b"0", labels={"a": "0"}),
                    "platform": {"os": "unknown", "architecture": "unknown"}}  # fmt: skip
     image = {**add_image(tmp_path, b"1", labels={"a": "1"}),
              "platform": {"os": "linux", "architecture": "amd64"}}  # fmt: skip
-    root = add_index(tmp_path, attestation, image)
+    other = {**add_image(tmp_path, b"2", labels={"a": "2", "b": "2"}, architecture="arm64"),
+             "platform": {"os": "linux", "architecture": "arm64"}}  # fmt: skip
+    root = add_index(tmp_path, attestation, image, other)
     layout = Layout(finish(tmp_path, root))
-    assert image_labels(layout, descriptor(root)) == {"a": "1"}
-    assert digests(layout, descriptor(root)) == {descriptor(root).digest, descriptor(image).digest}
+    assert image_labels(layout, descriptor(root)) == {"a": {"1", "2"}, "b": {"2"}}
+    assert image_labels(layout, descriptor(image)) == {"a": {"1"}}
+    assert digests(layout, descriptor(root)) == {descriptor(each).digest for each in (root, image, other)}
 
 
 def test_an_artifact_has_no_labels(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """`immutag adopt`: SHA tags that other tools wrote, into the ledger, after a look at all of each."""
 
 import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from immutag.cli import DONE
-from immutag.cli.cards import release_card
+from immutag.cli.cards import failure_card, release_card
 from immutag.cli.output import show
 from immutag.cli.session import coloured, open_project
 from immutag.cli.texts import read_texts
-from immutag.core.errors import MissingSha
+from immutag.core.errors import STATUSES, MissingSha
 from immutag.core.values import GitSha
 
 
@@ -29,13 +31,19 @@ def run(options: argparse.Namespace) -> int:
             remedy="immutag adopt --all",
         )
     with open_project(options) as project:
-        records = project.adopt(shas or project.unknown())
+        found: Sequence[Mapping[str, Any]] = project.adopt(shas) if shas else project.adopt_all()
     show(
         options,
-        records,
+        found,
         lambda: (
-            "\n\n".join(release_card(each, coloured=coloured(options)) for each in records)
+            "\n\n".join(_text(each, coloured=coloured(options)) for each in found)
             or "the ledger knows every SHA tag that is a commit here"
         ),
     )
-    return DONE
+    return next((STATUSES[each["error"]["code"]] for each in found if "error" in each), DONE)
+
+
+def _text(each: Mapping[str, Any], *, coloured: bool) -> str:
+    if "error" in each:
+        return failure_card("not adopted", each["image_sha"], each["error"], coloured=coloured)
+    return release_card(each, did="adopted", coloured=coloured)

@@ -7,11 +7,11 @@ from immutag.cli.table import Styled, card
 Record = Mapping[str, object]
 
 
-def release_card(record: Record, *, coloured: bool) -> str:
-    """Of a `build` record."""
+def release_card(record: Record, *, did: str = "released", coloured: bool) -> str:
+    """Of a `build` record; `did` is what made the release what it is now."""
     return card(
         {
-            "released": Styled.of(f"{record['repository']}:{record['image_sha']}", "strong"),
+            did: Styled.of(f"{record['repository']}:{record['image_sha']}", "strong"),
             "digest": record["image_digest"],
             "repository": record["repository_type"],
             "platform": record["arch"],
@@ -19,6 +19,19 @@ def release_card(record: Record, *, coloured: bool) -> str:
             "signature": _signature(record),
             "build": _seconds(record["build_duration_sec"]),
             "sbom": record["sbom_ref"],
+        },
+        coloured=coloured,
+    )
+
+
+def failure_card(label: str, name: str, error: Record, *, coloured: bool) -> str:
+    """Of one of several things that failed: the error's own words."""
+    return card(
+        {
+            label: name,
+            "error": Styled.of(str(error["code"]), "bad"),
+            "why": f"{error['message']}: {error['found']}",
+            "next": error["next"],
         },
         coloured=coloured,
     )

@@ -21,6 +21,6 @@ def run(options: argparse.Namespace) -> int:
     show(
         options,
         document(options, records),
-        lambda: "\n\n".join(release_card(each, coloured=coloured(options)) for each in records),
+        lambda: "\n\n".join(release_card(each, did="signed", coloured=coloured(options)) for each in records),
     )
     return DONE

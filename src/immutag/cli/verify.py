@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from immutag.cli import DONE, UNVERIFIED
+from immutag.cli.cards import failure_card
 from immutag.cli.output import clean, show
 from immutag.cli.session import coloured, open_project
 from immutag.cli.table import Styled, age, card
 from immutag.cli.texts import document, read_texts, texts_argument
-from immutag.core.errors import KINDS
+from immutag.core.errors import STATUSES
 
 _PASSED = "accepted"
 
@@ -39,17 +40,13 @@ def exit_status(found: Sequence[Mapping[str, Any]]) -> int:
     """What could not be determined weighs more than what is unverified: it may be either."""
     codes = {each["error"]["code"] for each in found if "error" in each}
     if codes:
-        known = {kind.code: kind.exit_status for kind in KINDS}
-        return known["SOFT_VERIFY_TOOL_ERROR" if "SOFT_VERIFY_TOOL_ERROR" in codes else min(codes)]
+        return STATUSES["SOFT_VERIFY_TOOL_ERROR" if "SOFT_VERIFY_TOOL_ERROR" in codes else min(codes)]
     return DONE if found and all(each["signature_status"] == "verified" for each in found) else UNVERIFIED
 
 
 def _text(each: Mapping[str, Any], options: argparse.Namespace, *, coloured: bool) -> str:
     if "error" in each:
-        error = each["error"]
-        words = f"{error['message']}: {error['found']}"
-        return card({"image": each["image"], "error": Styled.of(error["code"], "bad"), "why": words,
-                     "next": error["next"]}, coloured=coloured)  # fmt: skip
+        return failure_card("image", each["image"], each["error"], coloured=coloured)
     status = str(each["signature_status"])
     fields: dict[str, object] = {
         "image": each["image"],

@@ -158,3 +158,5 @@ KINDS: tuple[type[ImmutagError], ...] = (
     LedgerCorrupt,
     ConfigInvalid,
 )
+
+STATUSES = {kind.code: kind.exit_status for kind in KINDS}

@@ -2,13 +2,14 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from immutag.core.errors import BuildFailure
 from immutag.oci import IMAGE_INDEX, IMAGE_MANIFEST, Descriptor, Store
 from immutag.oci.content import digest_of, read
+from immutag.oci.graph import Graph, walk
 from immutag.oci.layout import Layout
-from immutag.oci.manifest import Index, load, parse, parse_config
+from immutag.oci.manifest import Index, Manifest, load, parse, parse_config
 
 _IMAGE_CONFIGS = (
     "application/vnd.oci.image.config.v1+json",
@@ -34,15 +35,25 @@ def with_annotations(layout: Layout, root: Descriptor, annotations: Mapping[str,
     return written
 
 
-def image_labels(store: Store, root: Descriptor) -> Mapping[str, str]:
-    """The labels of the image, of its first platform if it has several; none for an artifact.
+def image_labels(store: Store, root: Descriptor) -> Mapping[str, frozenset[str]]:
+    """The labels of the image, each with all that its platforms say; none for an artifact.
 
     Raises BuildFailure for an image that is malformed.
     """
-    found = parse(read(store, root), root.media_type, wrong=BuildFailure)
-    if isinstance(found, Index):
-        images = [each.content for each in found.children if each.platform and each.platform.os != "unknown"]
-        return image_labels(store, images[0]) if images else {}
-    if found.config.media_type not in _IMAGE_CONFIGS:
-        return {}
-    return parse_config(read(store, found.config), wrong=BuildFailure).labels
+    said: dict[str, frozenset[str]] = {}
+    for config in _configs(walk(root, lambda content: read(store, content), wrong=BuildFailure)):
+        labels = parse_config(read(store, config), wrong=BuildFailure).labels
+        for name, text in labels.items():
+            said[name] = said.get(name, frozenset()) | {text}
+    return said
+
+
+def _configs(graph: Graph) -> Iterator[Descriptor]:
+    """Of each platform; what stands in an index for no platform is an attestation, which runs nowhere."""
+    indexes = [each for each in graph.parsed.values() if isinstance(each, Index)]
+    named = [child for index in indexes for child in index.children]
+    not_run = {each.content for each in named if each.platform and each.platform.os == "unknown"}
+    images = [each for content, each in graph.parsed.items() if content not in not_run]
+    for each in images:
+        if isinstance(each, Manifest) and each.config.media_type in _IMAGE_CONFIGS:
+            yield each.config

@@ -43,13 +43,13 @@ def adopt(
     for other content, SoftVerifyToolError.
     """
     found = _tagged(order, registry)
+    _ensure_unclaimed(order, found, fold(order.tag, ledger.stream(order.stream)))
     revision = _look_at_all(order, found, registry, report)
     finding = verify(found.digest)
     ensure_verified(finding, enforcement)
     for _ in range(_LOOKS):
         release = fold(order.tag, ledger.stream(order.stream))
-        if release.claim and release.claim.digest != found.digest:
-            raise _claimed_otherwise(order, release.claim.digest, found.digest)
+        _ensure_unclaimed(order, found, release)
         if _tagged(order, registry) != found:
             raise _moved(order, found)
         fact = next(_missing(release, order, found, revision, finding), None)
@@ -111,26 +111,26 @@ def _look_at_all(order: Order, root: Descriptor, registry: Registry, report: Rep
             )
 
     for_each(ask, graph.blobs.values(), workers=_WORKERS)
-    named = image_labels(registry, root).get(REVISION)
-    if named is None:
-        return None
-    if named != str(order.tag.sha):
+    named = image_labels(registry, root).get(REVISION, frozenset())
+    if others := named - {str(order.tag.sha)}:
         raise PolicyViolation(
             "the image says that it was made from another commit",
             expected=f"{REVISION}={order.tag.sha}",
-            found=f"{REVISION}={shown(named)}",
+            found=f"{REVISION}={shown(min(others))}",
             remedy="it cannot be adopted under this SHA; release the commit",
         )
-    return order.tag.sha
+    return order.tag.sha if named else None
 
 
-def _claimed_otherwise(order: Order, claimed: Digest, found: Digest) -> DigestMismatch:
-    return DigestMismatch(
-        "the SHA tag holds other content than was claimed",
-        expected=str(claimed),
-        found=str(found),
-        remedy=f"immutag show {order.tag.sha}, and find out who moved the tag; it is never overwritten",
-    )
+def _ensure_unclaimed(order: Order, found: Descriptor, release: Release) -> None:
+    """Or claimed for the same content. Raises DigestMismatch."""
+    if release.claim and release.claim.digest != found.digest:
+        raise DigestMismatch(
+            "the SHA tag holds other content than was claimed",
+            expected=str(release.claim.digest),
+            found=str(found.digest),
+            remedy=f"immutag show {order.tag.sha}, and find out who moved the tag; it is never overwritten",
+        )
 
 
 def _moved(order: Order, found: Descriptor) -> DigestMismatch:

@@ -12,7 +12,7 @@ from immutag.core.annotations import CREATED, REVISION
 from immutag.core.errors import PolicyViolation
 from immutag.core.frozen import frozen
 from immutag.core.report import Report
-from immutag.core.values import GitSha, Platform
+from immutag.core.values import GitSha, Platform, shown
 from immutag.git.commit import Commit, GitRepository
 from immutag.git.export import export
 from immutag.oci.annotate import image_labels
@@ -76,12 +76,12 @@ def take(given: Path, sha: GitSha, *, workspace: Workspace, report: Report) -> B
     begun = time.monotonic()
     root = ingest(given, workspace.layout, report=report)
     layout = Layout(workspace.layout)
-    revision = image_labels(layout, root).get(REVISION)
-    if revision not in (None, str(sha)):
+    others = image_labels(layout, root).get(REVISION, frozenset()) - {str(sha)}
+    if others:
         raise PolicyViolation(
             "the given image says that it was made from another commit",
             expected=f"{REVISION}={sha}",
-            found=f"{REVISION}={revision}",
+            found=f"{REVISION}={shown(min(others))}",
             remedy="build it from this commit, or release that one with --sha",
         )
     return BuiltLayout(root, "given", _ms(begun), _names(platforms_of(layout, root)))
