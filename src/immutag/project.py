@@ -505,7 +505,9 @@ class Project:
         )
 
     def _named_image(self, text: str) -> ImageRef:
-        return ImageRef.parse(text) if "@" in text else self._image(self._named(text))
+        from immutag.usecases.name import named_image
+
+        return named_image(text) if "@" in text else self._image(self._named(text))
 
     def _image(self, sha: GitSha) -> ImageRef:
         document = self.show([str(sha)])[0]

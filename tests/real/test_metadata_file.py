@@ -26,6 +26,17 @@ def test_a_release_that_fails_leaves_no_file(site: Site, tmp_path: Path) -> None
     assert not (tmp_path / "m.json").exists()
 
 
+def test_a_release_that_fails_leaves_no_file_of_an_earlier_one(site: Site, tmp_path: Path) -> None:
+    """On a runner that keeps its folder the next job would deploy the earlier one, and be green."""
+    file = tmp_path / "m.json"
+    site.json("release", "--metadata-file", file)
+    site.commit("broken", {"Dockerfile": "FROM scratch\nCOPY nothing /\n"})
+    assert site.error("release", "--metadata-file", file)["code"] == "BUILD_FAILURE"
+    assert site.error("deploy", "--env", "staging", "--metadata-file", file)["code"] == "MISSING_SHA"
+    file.mkdir()
+    assert site.error("release", "--metadata-file", file)["code"] == "CONFIG_INVALID"
+
+
 def test_a_file_that_contradicts_is_refused_before_anything_is_touched(site: Site, tmp_path: Path) -> None:
     file = tmp_path / "metadata.json"
     record = site.json("release", "--metadata-file", file)

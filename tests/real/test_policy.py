@@ -157,6 +157,7 @@ def test_where_verification_is_mandatory_only_verified_images_run(place: Site) -
         error = refusal(place, "deploy", sha)
         assert (error["code"], error["found"]) == ("POLICY_VIOLATION", reason)
         assert "--allow-unverified" in error["next"]
+        assert f"immutag verify {sha} --explain" in error["next"]
     assert facts(place) == ["deploying", "healthy", "stopped", "stopped"]
     assert refusal(place, "deploy", unsigned, "--dry-run")["code"] == "POLICY_VIOLATION"
     assert deploy(place, unsigned, env=TRUSTING)["signature_reason"] == "missing"

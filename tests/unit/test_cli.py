@@ -208,6 +208,28 @@ def test_a_rollback_without_a_sha_lists_candidates_and_changes_nothing(configure
     assert json.loads(immutag("ledger", "head", cwd=configured).stdout)["size"] == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("verify", "127.0.0.1:9/api:latest", "a tag, which may move: 127.0.0.1:9/api:latest"),
+        ("verify", "v1.2.3", "v1.2.3"), ("show", "\x1b[31m", "\ufffd[31m"),
+        ("attestations", "production@sha256:00", "production@sha256:00"),
+        ("verify", f"127.0.0.1:9/api:1@sha256:{'0' * 64}", f"127.0.0.1:9/api:1@sha256:{'0' * 64}"),
+    ],
+)  # fmt: skip
+def test_what_names_nothing_is_told_what_would(name: str, text: str, said: str, configured: Path) -> None:
+    done = immutag(name, text, "--json", cwd=configured)
+    error = error_of(done)
+    assert (done.returncode, error["code"], error["found"]) == (10, "MISSING_SHA", said)
+    assert "immutag.toml" not in error["next"]
+
+
+@pytest.mark.parametrize("name", ["show", "verify", "attestations", "sign"])
+def test_an_empty_standard_input_is_a_mistake_of_who_wrote_it(name: str, configured: Path) -> None:
+    done = immutag(name, "-", "--json", cwd=configured, stdin=" \n")
+    assert (done.returncode, error_of(done)["message"]) == (2, "standard input names nothing")
+
+
 # --- global options
 
 

@@ -260,16 +260,16 @@ REASONS = [reason for reason in SignatureReason if reason is not SignatureReason
 @pytest.mark.parametrize("reason", REASONS)
 def test_unverified_stops_only_where_verification_is_mandatory(reason: SignatureReason) -> None:
     finding = Unverified(SUBJECT, reason)
-    ensure_verified(finding, Enforcement.SOFT)
+    ensure_verified(finding, Enforcement.SOFT, remedy="")
     with pytest.raises(PolicyViolation) as caught:
-        ensure_verified(finding, Enforcement.MANDATORY)
+        ensure_verified(finding, Enforcement.MANDATORY, remedy="sign it")
     assert caught.value.found == reason.value
-    assert "--allow-unverified" in caught.value.remedy
+    assert caught.value.remedy == "sign it"
 
 
 def test_a_setting_that_nobody_resolved_is_not_taken_for_soft() -> None:
     with pytest.raises(PolicyViolation):
-        ensure_verified(Unverified(SUBJECT, SignatureReason.MISSING), Enforcement.AUTO)
+        ensure_verified(Unverified(SUBJECT, SignatureReason.MISSING), Enforcement.AUTO, remedy="sign it")
 
 
 @pytest.mark.parametrize("became", [False, True])
@@ -282,4 +282,4 @@ def test_only_auto_looks_at_what_the_ledger_says(became: bool) -> None:
 
 @pytest.mark.parametrize("enforcement", Enforcement)
 def test_verified_passes(enforcement: Enforcement) -> None:
-    ensure_verified(Verified(SUBJECT, "a key"), enforcement)
+    ensure_verified(Verified(SUBJECT, "a key"), enforcement, remedy="")

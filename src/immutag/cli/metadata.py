@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from immutag.cli.session import directory
 from immutag.cli.sha import required
-from immutag.core.errors import DigestMismatch, ImmutagError, MissingSha
+from immutag.core.errors import ConfigInvalid, DigestMismatch, ImmutagError, MissingSha
 from immutag.core.frozen import frozen
 from immutag.core.values import Digest, GitSha, ImageRef, Repository, shown
 
@@ -33,6 +33,20 @@ def write_metadata(path: Path, record: Mapping[str, object]) -> None:
     from immutag.usecases.artifacts import metadata, write_whole
 
     write_whole(path, metadata(record))
+
+
+def remove_metadata(path: Path) -> None:
+    """What an earlier release left there: if the next one fails, nobody is to take it for that one's.
+    Raises ConfigInvalid where it stays."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigInvalid(
+            "the metadata file of an earlier release cannot be removed",
+            expected=f"{shown(str(path))} to be a file, or not to be there",
+            found=error.strerror or type(error).__name__,
+            remedy=f"ls -ld {shown(str(path))}",
+        ) from error
 
 
 def read_metadata(options: argparse.Namespace) -> Metadata | None:

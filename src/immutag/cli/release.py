@@ -4,7 +4,7 @@ import argparse
 
 from immutag.cli import DONE
 from immutag.cli.cards import release_card
-from immutag.cli.metadata import write_metadata
+from immutag.cli.metadata import remove_metadata, write_metadata
 from immutag.cli.output import show
 from immutag.cli.session import coloured, directory, logged, open_project
 from immutag.cli.sha import required, sha_option
@@ -25,9 +25,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     sha = None if options.sha is None else required(options)
     given = None if options.given is None else directory(options) / options.given
+    file = directory(options) / options.metadata_file if options.metadata_file else None
+    if file:
+        remove_metadata(file)
     with open_project(options) as project, logged(options, project):
         record = project.release(sha, given)
-        if options.metadata_file:
-            write_metadata(directory(options) / options.metadata_file, record)
+        if file:
+            write_metadata(file, record)
     show(options, record, lambda: release_card(record, coloured=coloured(options)))
     return DONE

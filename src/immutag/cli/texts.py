@@ -4,6 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from immutag.cli import UsageError
+
 
 def texts_argument(parser: argparse.ArgumentParser, metavar: str, kinds: str) -> None:
     """One or more texts; `-` reads them from standard input."""
@@ -13,10 +15,14 @@ def texts_argument(parser: argparse.ArgumentParser, metavar: str, kinds: str) ->
 
 
 def read_texts(options: argparse.Namespace) -> list[str]:
-    """The texts in their order, standard input's words in the place of `-`."""
+    """The texts in their order, standard input's words in the place of `-`. Raises UsageError if that leaves
+    nothing: a list that came out empty is a mistake of whoever made it."""
     found: list[str] = []
     for text in options.texts:
         found += sys.stdin.read().split() if text == "-" else [text]
+    if options.texts and not found:
+        command = f"immutag {options.command}"
+        raise UsageError("standard input names nothing", usage=f"{command} -", command=command)
     return found
 
 

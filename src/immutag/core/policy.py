@@ -152,14 +152,13 @@ def in_force(enforcement: Enforcement, state: EnvironmentState) -> Enforcement:
     return Enforcement.MANDATORY if state.mandatory else Enforcement.SOFT
 
 
-def ensure_verified(verification: Verification, enforcement: Enforcement) -> None:
+def ensure_verified(verification: Verification, enforcement: Enforcement, *, remedy: str) -> None:
     """In soft mode an unverified signature is recorded and nothing more (law 7). `enforcement` is what is
-    `in_force`; anything but soft is taken for mandatory."""
+    `in_force`; anything but soft is taken for mandatory. `remedy`: what to do where it is refused."""
     if enforcement is not Enforcement.SOFT and isinstance(verification, Unverified):
         raise PolicyViolation(
             "verification is mandatory",
             expected=f"a signature on {verification.subject} by somebody we trust",
             found=verification.reason.value,
-            remedy="immutag verify --explain, and sign the release; or, for this once, add "
-            '--allow-unverified --reason "…"',
+            remedy=remedy,
         )

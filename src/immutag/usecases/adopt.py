@@ -12,7 +12,7 @@ from immutag.core.facts import Adopted, Claimed, Fact, Requested, SignatureCheck
 from immutag.core.policy import Enforcement, ensure_verified
 from immutag.core.release import Release, fold
 from immutag.core.report import Report
-from immutag.core.values import Digest, GitSha, shown
+from immutag.core.values import Digest, GitSha, ImageRef, shown
 from immutag.core.verification import Verification, signature_of
 from immutag.ledger import Ledger
 from immutag.oci import Descriptor
@@ -46,7 +46,8 @@ def adopt(
     _ensure_unclaimed(order, found, fold(order.tag, ledger.stream(order.stream)))
     revision = _look_at_all(order, found, registry, report)
     finding = verify(found.digest)
-    ensure_verified(finding, enforcement)
+    image = ImageRef(order.tag.repository, found.digest)
+    ensure_verified(finding, enforcement, remedy=f"immutag verify {image} --explain; cosign sign {image}")
     for _ in range(_LOOKS):
         release = fold(order.tag, ledger.stream(order.stream))
         _ensure_unclaimed(order, found, release)

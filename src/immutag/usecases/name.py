@@ -6,9 +6,9 @@ Never used by what changes something: `deploy` and `rollback` take a full SHA an
 import re
 from collections.abc import Callable
 
-from immutag.core.errors import MissingSha, MissingTag
+from immutag.core.errors import ImmutagError, MissingSha, MissingTag
 from immutag.core.facts import Stream
-from immutag.core.values import EnvironmentName, GitSha, shown
+from immutag.core.values import EnvironmentName, GitSha, ImageRef, shown
 from immutag.core.views import brought_up
 from immutag.ledger import Ledger
 
@@ -29,7 +29,33 @@ def named(
         return _placed(EnvironmentName(place[1]), int(place[2] or 0), ledger, stream)
     if _SHORT.fullmatch(text):
         return _expanded(text, ledger)
-    return GitSha(text)
+    try:
+        return GitSha(text)
+    except MissingSha as error:
+        raise _nothing_known(text) from error
+
+
+def _nothing_known(text: str) -> MissingSha:
+    return MissingSha(
+        "that names no release",
+        expected="a full or short SHA, or what runs: production, or production~1 for the one before; for "
+        "`verify` and `attestations` also repository@digest",
+        found=f"a tag, which may move: {shown(text)}" if "/" in text and ":" in text else shown(text),
+        remedy="immutag history",
+    )
+
+
+def named_image(text: str) -> ImageRef:
+    """The image that `repository@digest` names, whoever released it. Raises MissingSha."""
+    try:
+        return ImageRef.parse(text)
+    except ImmutagError as error:
+        raise MissingSha(
+            "that names no image",
+            expected="repository@digest, as in ghcr.io/owner/api@sha256:…, without a tag",
+            found=shown(text),
+            remedy="immutag show SHA, which prints a release's",
+        ) from error
 
 
 def _placed(

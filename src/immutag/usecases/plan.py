@@ -144,7 +144,13 @@ def plan(
         report.step(f"provenance of {image}: {origin}")
     allowed_for = _allowed_for(wish, verification, origin, enforcement)
     if allowed_for is None:
-        ensure_verified(verification, enforcement)
+        sha = release.tag.sha
+        ensure_verified(
+            verification,
+            enforcement,
+            remedy=f"immutag verify {sha} --explain, and immutag sign {sha}; "
+            'or, for this once, add --allow-unverified --reason "…"',
+        )
         ensure_origin(origin, image, enforcement)
     previous = state.current
     return Plan(
