@@ -23,7 +23,7 @@ def main() -> None:
         running = [
             subprocess.Popen(
                 [sys.executable, "-m", "tests.parts.git_appending",
-                 f"{folder}/{n}", url, f"job:{n}", str(each), "3600"],
+                 f"{folder}/{n}", url, f"job:{n}", str(each), "240"],
                 stdout=subprocess.PIPE,
             )
             for n in range(writers)

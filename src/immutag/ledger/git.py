@@ -24,9 +24,9 @@ from immutag.ledger import Checkpoint, git_files
 from immutag.ledger.chain import START, corrupt, follow, next_time, require_version, seal
 from immutag.ledger.git_files import FILE_ENTRIES, path_of
 from immutag.ledger.sqlite import SqliteLedger
+from immutag.ledger.turns import Turns
 
 _PATIENCE_S = 240.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 4.0
 
 
 class GitLedger:
@@ -50,7 +50,7 @@ class GitLedger:
         self._patience_s = patience_s
         self._cache = SqliteLedger(folder / "entries.db", actor=actor)
         self._lock = threading.RLock()
-        self._pause_s = 0.0
+        self._turns = Turns()
 
     def close(self) -> None:
         self._cache.close()
@@ -63,7 +63,9 @@ class GitLedger:
         """
         until, lost = time.monotonic() + self._patience_s, False
         while True:
-            time.sleep(random.uniform(0, self._pause_s))  # noqa: S311 - so that two get out of step
+            pause_s = self._turns.pause_s
+            time.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - so that two get out of step
+            begun = time.monotonic()
             with self._alone():
                 if lost:
                     self._take()
@@ -71,11 +73,12 @@ class GitLedger:
                     self._refresh()
                 require_version(stream, after, self._version(stream))
                 entry = self._try(stream, fact, after)
-            lost = entry is None
-            self._pause_s = _next_pause(self._pause_s, lost=lost)
             if entry:
+                self._turns.won()
                 return entry
-            if time.monotonic() > until:
+            lost, now = True, time.monotonic()
+            self._turns.lost(now - begun)
+            if now > until:
                 raise _busy(self._branch.name, self._patience_s)
 
     def stream(self, stream: Stream, *, last: int | None = None) -> Sequence[Entry]:
@@ -242,14 +245,6 @@ def _beyond(after: Checkpoint, entries: Iterator[Entry], size: int) -> Iterator[
             raise corrupt(size, expected=f"the hash {after.hash}", found=f"the hash {entry.hash}")
     if size < after.size:
         raise corrupt(size + 1, expected=f"{after.size} entries, as seen before", found="gone")
-
-
-def _next_pause(pause_s: float, *, lost: bool) -> float:
-    """How long to hold back at most. Who won goes on holding back for a while: the others, who have to look
-    first, need longer for an attempt, and would lose for ever."""
-    if lost:
-        return min(max(2 * pause_s, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
-    return pause_s / 2 if pause_s > _FIRST_PAUSE_S else 0.0
 
 
 def _rewritten(branch: str, found: str) -> LedgerCorrupt:
