@@ -65,6 +65,20 @@ def test_every_commented_key_of_the_template_may_be_uncommented(git_repository: 
     )  # fmt: skip
 
 
+def test_each_service_of_a_repository_gets_an_image_of_its_own(git_repository: Checkouts) -> None:
+    """In one image repository the second service's commit would be found released already: by the first."""
+    checkout = git_repository("mono")
+    checkout.git("remote", "add", "origin", "https://github.com/owner/mono")
+    for service in ("services/api", "services/Web"):
+        (checkout.path / service).mkdir(parents=True)
+    for folder, repository in {
+        "services/api": "ghcr.io/owner/mono/services/api", "services/Web": "ghcr.io/owner/mono/services/web",
+        ".": "ghcr.io/owner/mono",
+    }.items():  # fmt: skip
+        done = immutag("init", "--json", cwd=checkout.path / folder)
+        assert json.loads(done.stdout)["repository"] == repository
+
+
 def test_an_existing_configuration_stays_as_it_is(git_repository: Checkouts) -> None:
     checkout = git_repository()
     (checkout.path / "immutag.toml").write_text("# mine\n")
@@ -129,7 +143,7 @@ def configure(
     checkout: Checkout, registry: Registry, target: str = 'target = "command"\napply = ["true"]'
 ) -> None:
     document = f'[image]\nrepository = "{registry.repository()}"\n[environments.production]\n{target}\n'
-    checkout.write({"immutag.toml": document})
+    checkout.write({"immutag.toml": document, "Dockerfile": "FROM scratch\n"})
 
 
 def test_a_machine_that_has_everything_is_ready(git_repository: Checkouts, registry2: Registry) -> None:
@@ -155,6 +169,32 @@ def test_each_thing_that_is_missing_comes_with_what_mends_it(
     missing = {name for name, check in checks(done).items() if check["state"] == "missing"}
     assert missing == {"builder", "environment production"}
     assert all(checks(done)[name]["next"] for name in missing)
+
+
+def test_a_repository_whose_commits_have_no_sha_for_a_tag_is_not_ready(
+    git_repository: Checkouts, registry2: Registry
+) -> None:
+    checkout = git_repository("sha256", "--object-format=sha256")
+    configure(checkout, registry2)
+    done = immutag("doctor", "--json", cwd=checkout.path)
+    assert (done.returncode, checks(done)["repository"]["state"]) == (22, "missing")
+
+
+def test_what_a_release_would_stumble_over_is_a_warning(
+    git_repository: Checkouts, registry2: Registry, tmp_path: Path
+) -> None:
+    checkout = git_repository()
+    configure(checkout, registry2)
+    checkout.write({"x": "1"})
+    checkout.commit("one")
+    checkout.commit("two", {"x": "2"})
+    checkout.git("clone", "--quiet", "--depth=1", f"file://{checkout.path}", tmp_path / "shallow")
+    shallow = Checkout(tmp_path / "shallow")
+    (shallow.path / "Dockerfile").unlink(missing_ok=True)
+    shallow.write({"immutag.toml": (checkout.path / "immutag.toml").read_text()})
+    done = immutag("doctor", "--json", cwd=shallow.path)
+    states = {name: check["state"] for name, check in checks(done).items()}
+    assert (done.returncode, states["repository"], states["dockerfile"]) == (0, "warning", "warning")
 
 
 def test_a_registry_that_is_not_there_is_missing(git_repository: Checkouts) -> None:

@@ -65,14 +65,18 @@ def machine_checks(folder: Path) -> list[Check]:
     checks = [Check("git", State.OK, run(["git", "--version"], timeout_s=_ANSWER_S).text)]
     try:
         repository = GitRepository.find(folder)
+        repository.refuse_sha256()
     except ImmutagError as error:
         return [*checks, Check.failed("repository", error)]
+    if repository.shallow:
+        found = f"{repository.root}: history is cut off, and says what is on main and what comes after what"
+        return [*checks, Check("repository", State.WARNING, found, "git fetch --unshallow")]
     return [*checks, Check("repository", State.OK, str(repository.root))]
 
 
 def environment_checks(settings: Settings) -> list[Check]:
-    """The builder, and each environment's target."""
-    checks = [_builder(settings.build.builder)]
+    """The builder and what it builds, and each environment's target."""
+    checks = [_builder(settings.build.builder), _dockerfile(settings)]
     checks += [_target(settings, each) for each in settings.environments.values()]
     if not settings.environments:
         checks.append(Check("environments", State.WARNING, "none", "add [environments.production]"))
@@ -129,6 +133,14 @@ def _builder(wanted: str) -> Check:
     if found:
         return Check("builder", State.OK, ", ".join(found))
     return Check("builder", State.MISSING, f"no {', '.join(names)} on PATH", install(names[-1]))
+
+
+def _dockerfile(settings: Settings) -> Check:
+    file = settings.root / settings.build.context / settings.build.file
+    if file.is_file():
+        return Check("dockerfile", State.OK, str(file))
+    remedy = "write it, or correct context and file in [build]; or immutag release --from LAYOUT"
+    return Check("dockerfile", State.WARNING, f"no file {file}", remedy)
 
 
 def _target(settings: Settings, environment: EnvironmentSettings) -> Check:

@@ -60,8 +60,12 @@ def find_out(folder: Path) -> Found:
         repository = None
     if repository is not None:
         remote, main, name = repository.remote_url(), repository.default_branch(), repository.root.name
+    found = (repository_of(remote) if remote else None) or Repository(_LOCAL_REGISTRY, _path(name))
+    if repository is not None and folder.is_relative_to(repository.root) and folder != repository.root:
+        # one of several services: they have their commits in common, so each needs a place of its own
+        found = Repository(found.host, _path(f"{found.path}/{folder.relative_to(repository.root)}"))
     return Found(
-        repository=(repository_of(remote) if remote else None) or Repository(_LOCAL_REGISTRY, _path(name)),
+        repository=found,
         main=main or "main",
         engine=next((engine for engine in _ENGINES if shutil.which(engine)), None),
         dockerfile=next((n for n in ("Dockerfile", "Containerfile") if (folder / n).is_file()), "Dockerfile"),

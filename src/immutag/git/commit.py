@@ -47,7 +47,7 @@ class GitRepository:
 
     def commit(self, sha: GitSha | None) -> Commit:
         """That commit, or HEAD's. Raises MissingSha, also for the id of a tree, a file or a tag."""
-        self._refuse_sha256()
+        self.refuse_sha256()
         header, content = self._object(str(sha) if sha else "HEAD^{commit}")
         if len(header) == 3 and header[1] == "commit":
             return Commit(GitSha(header[0]), commit_time(content))
@@ -162,7 +162,7 @@ class GitRepository:
         """The one commit whose SHA begins so: for commands that only read. Raises MissingSha."""
         found: list[str] = []
         if _HEX.fullmatch(short):
-            self._refuse_sha256()
+            self.refuse_sha256()
             ids = git(self.root, "rev-parse", f"--disambiguate={short}").stdout
             types = git(self.root, "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=ids).text
             found = [
@@ -194,7 +194,8 @@ class GitRepository:
         found = dict(line.split(" ") for line in done.text.splitlines())
         return {name: target for name, target in found.items() if name in names}
 
-    def _refuse_sha256(self) -> None:
+    def refuse_sha256(self) -> None:
+        """Raises MissingSha for a repository whose commits have SHAs of another length."""
         if self.object_format != "sha1":
             raise MissingSha(
                 "this repository's commits have no 40-character SHA",
