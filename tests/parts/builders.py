@@ -54,6 +54,9 @@ class Progress:
     def step(self, text: str) -> None:
         self.lines.append(text)
 
+    def warning(self, text: str) -> None:
+        self.lines.append(text)
+
     def output(self, line: str) -> None:
         self.lines.append(line)
         if self.stop_at and self.stop_at in line:

@@ -56,6 +56,20 @@ def test_a_key_that_cannot_be_used_is_a_fact_and_the_release_goes_on(site: Site,
     assert site.facts("release:")[-1] == "tagged"
 
 
+def test_a_signature_that_failed_is_told_also_where_progress_is_not_wanted(
+    site: Site, ours: SigningKey
+) -> None:
+    ours.private.write_text("no key at all")
+    quiet = site.run("--quiet", "release", env=ours.env)
+    (signature, provenance) = quiet.stderr.splitlines()[:2]
+    assert signature.startswith("! no signature of sha256:")
+    assert "COSIGN_PASSWORD" in signature
+    assert provenance.startswith("! no provenance of")
+    logged = site.run("--quiet", "--log-format", "json", "release", env=ours.env)
+    events = [json.loads(line) for line in logged.stderr.splitlines()]
+    assert [each.get("event") for each in events[:2]] == ["warning", "warning"]
+
+
 def test_the_next_run_signs_what_an_earlier_one_could_not(site: Site, ours: SigningKey) -> None:
     key = ours.private.read_bytes()
     ours.private.write_text("no key at all")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _EVERY_S = 5.0
+_MARKS = {"step": "·", "warning": "!", "output": "  |"}
 
 
 class OpenReport(Report, Protocol):
@@ -53,6 +54,10 @@ class PlainReport:
     def step(self, text: str) -> None:
         self._say("step", {"message": text})
 
+    def warning(self, text: str) -> None:
+        with self._lock:
+            self._write("warning", {"message": text})
+
     def output(self, line: str) -> None:
         self._say("output", {"message": line})
 
@@ -87,11 +92,10 @@ class TerminalReport:
             self._progress.stop()
 
     def step(self, text: str) -> None:
-        with self._lock:
-            if self._progress is None:
-                write_error(f"· {clean(text)}")
-            else:
-                self._progress.console.print(f"· {clean(text)}", markup=False, highlight=False)
+        self._line(f"· {clean(text)}")
+
+    def warning(self, text: str) -> None:
+        self._line(f"! {clean(text)}")
 
     def output(self, line: str) -> None:
         with self._lock:
@@ -108,6 +112,13 @@ class TerminalReport:
                 completed=done_bytes,
                 total=total_bytes,
             )
+
+    def _line(self, text: str) -> None:
+        with self._lock:
+            if self._progress is None:
+                write_error(text)
+            else:
+                self._progress.console.print(text, markup=False, highlight=False)
 
     def _bars(self) -> "Progress":
         if self._progress is None:
@@ -148,7 +159,7 @@ def _text_line(event: str, fields: dict[str, object]) -> None:
             f"· {message}: {_mebibytes(fields['done_bytes'])} of {_mebibytes(fields['total_bytes'])} MiB"
         )
     else:
-        write_error(f"· {message}" if event == "step" else f"  | {message}")
+        write_error(f"{_MARKS[event]} {message}")
 
 
 def _mebibytes(size: object) -> str:

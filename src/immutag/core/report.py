@@ -10,6 +10,10 @@ class Report(Protocol):
         """One thing began or was found, in a short sentence."""
         ...
 
+    def warning(self, text: str) -> None:
+        """Something did not work that does not stop the command; told also where progress is not wanted."""
+        ...
+
     def output(self, line: str) -> None:
         """One line of a program that we run (a build), as it came."""
         ...

@@ -39,9 +39,9 @@ def emit(to: Destinations, ledger: Ledger, *, http: Http, report: Report) -> Non
         return
     text = exposition(chain((first,), entries))
     if to.textfile and (problem := write(text, to.textfile)):
-        report.step(f"metrics were not written: {problem}")
+        report.warning(f"metrics were not written: {problem}")
     if to.pushgateway and (problem := push(text, to.pushgateway, first.hash[:_ID_LENGTH], http=http)):
-        report.step(f"metrics were not pushed: {problem}")
+        report.warning(f"metrics were not pushed: {problem}")
 
 
 def write(text: str, path: Path) -> str | None:

@@ -64,7 +64,7 @@ class Acts:
         try:
             self.target.restore(placement, timeout_s=lease.bound(self.environment.timeout_s))
         except ImmutagError as error:
-            self.report.step(f"the failed release could not be taken down: {error}")
+            self.report.warning(f"the failed release could not be taken down: {error}")
 
     def _see_healthy(self, sha: GitSha, lease: Lease) -> None:
         check = self.environment.health

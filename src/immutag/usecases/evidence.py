@@ -36,7 +36,8 @@ def attest(
     except ImmutagError as error:
         if witness.required and evidence is Evidence.SIGNATURE:
             raise
-        report.step(f"{evidence.value} of {claim.digest}: {error.message}: {error.found}")
+        failed = f"no {evidence.value} of {claim.digest}: {error.message}: {error.found}"
+        report.warning(f"{failed}; next: {error.remedy}")
         return [_failed(evidence, claim, error)]
     return [fact for fact in made if isinstance(fact, EvidenceFailed) or fact not in told]
 
