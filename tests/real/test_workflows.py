@@ -115,15 +115,15 @@ def test_jobs_that_share_nothing_but_a_branch_share_the_ledger(act: Act, site: S
     assert "held" in held.annotations, f"of {second} again"
 
 
-def test_a_keys_password_is_in_the_build_and_nowhere_else(act: Act, site: Site) -> None:
+def test_a_key_and_its_password_are_in_the_build_and_nowhere_else(act: Act, site: Site) -> None:
     key, password = new_key("P-256"), "of-the-tests-only"
-    files = {"cosign.key": cosign_pem(key, password.encode()), "cosign.pub": public_pem(key)}
+    pem = cosign_pem(key, password.encode()).decode()
     act.env |= {"IMMUTAG_TRUST_KEY": "cosign.key", "IMMUTAG_TRUST_PUBLIC_KEYS": "cosign.pub"}
-    act.secrets["COSIGN_PASSWORD"] = password
-    sha = site.commit("sign", files)
+    act.secrets |= {"COSIGN_PRIVATE_KEY": pem, "COSIGN_PASSWORD": password}
+    sha = site.commit("sign", {"cosign.pub": public_pem(key)})
     built = act.push()
     assert built.ok, built.log
-    assert password not in built.log
+    assert not [line for line in (password, *pem.splitlines()[1:-1]) if line in built.log]
     assert str(sha) in site.answer(), "a deployment that cannot sign its summary is a deployment"
     (file,) = (act.artifacts / f"image-metadata-{sha}").iterdir()
     assert json.loads(file.read_text())["signature_status"] == "verified"

@@ -13,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from immutag.cli.action import signing_key
 from immutag.cli.metadata import parse
 from immutag.core.errors import ConfigInvalid, MissingSha
 from immutag.workflows import github
@@ -192,6 +193,18 @@ def test_elsewhere_than_on_github_the_result_is_all(tmp_path: Path) -> None:
     env = {"IMMUTAG_INPUT_COMMAND": "check", "IMMUTAG_INPUT_SHA": SHA, "GITHUB_ACTIONS": ""}
     done = step(env, tmp_path)
     assert json.loads(done.stdout) == {"image_sha": SHA}
+
+
+def test_a_key_is_a_file_while_the_command_runs_and_no_variable(tmp_path: Path) -> None:
+    environ = {"IMMUTAG_INPUT_KEY": "-----BEGIN X-----\n", "RUNNER_TEMP": str(tmp_path)}
+    with signing_key(environ):
+        file = Path(environ["IMMUTAG_TRUST_KEY"])
+        assert (file.read_text(), file.stat().st_mode & 0o777) == ("-----BEGIN X-----\n", 0o600)
+        assert "BEGIN X" not in str(environ)
+    assert list(tmp_path.iterdir()) == []
+    without = {"IMMUTAG_INPUT_KEY": "", "RUNNER_TEMP": str(tmp_path)}
+    with signing_key(without):
+        assert without == {"RUNNER_TEMP": str(tmp_path)}
 
 
 # --- the metadata file

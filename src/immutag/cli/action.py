@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,15 @@ from immutag.cli.output import write_json, write_result
 from immutag.core.errors import ImmutagError
 from immutag.core.values import GitSha
 from immutag.workflows import github
-from immutag.workflows.inputs import CHECK, argv, command, read
+from immutag.workflows.inputs import CHECK, KEY, argv, command, read
 
 Result = tuple[int, Mapping[str, Any]]
 
 
-def run_action(environ: Mapping[str, str]) -> int:
-    """The exit status of the command that the inputs name."""
+def run_action(environ: MutableMapping[str, str]) -> int:
+    """The exit status of the command that the inputs name. `environ` is this process's own."""
     on_github = environ.get("GITHUB_ACTIONS") == "true"
-    with _no_commands() if on_github else nullcontext():
+    with _no_commands() if on_github else nullcontext(), signing_key(environ):
         status, document = _run(environ)
         write_result(write_json(document))
     error = document.get("error")
@@ -33,6 +33,25 @@ def run_action(environ: Mapping[str, str]) -> int:
     if error is not None and on_github:
         write_result(github.annotation(error))
     return status
+
+
+@contextmanager
+def signing_key(environ: MutableMapping[str, str]) -> Iterator[None]:
+    """The secret with the private key as the file that `[trust] key` names, for nobody else and for as long
+    as the command runs; builders and targets, which inherit the environment, do not see it there."""
+    key = environ.pop(KEY, "")
+    if not key.strip():
+        yield
+        return
+    import tempfile
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="immutag-key-", dir=environ.get("RUNNER_TEMP"), encoding="utf-8"
+    ) as file:
+        file.write(key)
+        file.flush()
+        environ["IMMUTAG_TRUST_KEY"] = file.name
+        yield
 
 
 @contextmanager

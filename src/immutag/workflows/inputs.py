@@ -6,6 +6,7 @@ from immutag.core.errors import ConfigInvalid
 from immutag.core.values import shown
 
 PREFIX = "IMMUTAG_INPUT_"
+KEY = f"{PREFIX}KEY"
 CHECK = "check"
 KEEP = "keep"
 COMMANDS = ("release", "deploy", "rollback", KEEP, CHECK)
