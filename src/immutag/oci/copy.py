@@ -6,21 +6,25 @@ registry that takes it, content from a registry by us while it streams.
 
 import io
 import os
+import time
 from collections.abc import Callable, Iterator
 from threading import Event, Lock
-from typing import BinaryIO, Protocol, cast, runtime_checkable
+from typing import BinaryIO, Protocol, TypeVar, cast, runtime_checkable
 
-from immutag.core.errors import BuildFailure, RegistryUnavailable
+from immutag.core.errors import BuildFailure, PushFailure, RegistryUnavailable
 from immutag.core.report import Report
 from immutag.core.values import Digest, Repository
 from immutag.oci import INDEXES, Descriptor, Store
 from immutag.oci.content import read
 from immutag.oci.fanout import Cancelled, for_each
+from immutag.oci.file_body import WatchedFile
 from immutag.oci.graph import Graph, walk
 from immutag.oci.layout import Layout
 from immutag.oci.manifest import Index, parse
 
 _LABEL = "content"
+_PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.5)
+_T = TypeVar("_T")
 
 
 @runtime_checkable
@@ -43,7 +47,8 @@ def copy(
 ) -> int:
     """Copy everything below the root, and the root last; no tag. Returns the bytes that were moved.
 
-    The first error stops the other transfers and is raised.
+    A registry is asked afterwards for what it says that it took. The first error stops the other transfers
+    and is raised; PushFailure for what does not appear.
     """
     wrong = BuildFailure if isinstance(source, Layout) else RegistryUnavailable
     graph = walk(root, lambda content: read(source, content), wrong=wrong)
@@ -52,6 +57,8 @@ def copy(
     def move(blob: Descriptor, stop: Event) -> None:
         if mount_from is None or not _mounted(target, blob, mount_from):
             _move(source, target, blob, lambda bytes_: moved.reached(blob, bytes_, stop))
+        if moved.has(blob):
+            _arrived(target, blob)
         moved.finished(blob)
 
     largest_first = sorted(graph.blobs.values(), key=lambda blob: -blob.size_bytes)
@@ -59,8 +66,19 @@ def copy(
     for content, document in graph.manifests.items():
         if not target.exists(content):
             target.push(content, io.BytesIO(document))
+            _arrived(target, content)
             moved.total_bytes += content.size_bytes
     return moved.total_bytes
+
+
+def settled(look: Callable[[], _T]) -> _T:
+    """What is seen, looked for again while it is nothing: some registries need a moment after a PUT."""
+    for pause_s in _PAUSES_S:
+        found = look()
+        if found:
+            return found
+        time.sleep(pause_s)
+    return look()
 
 
 def digests(store: Store, root: Descriptor) -> frozenset[Digest]:
@@ -94,6 +112,11 @@ class _Moved:
             self._reached[blob.digest] = position
         self._tell()
 
+    def has(self, blob: Descriptor) -> bool:
+        """Whether it was read for the target, which did not have it."""
+        with self._lock:
+            return blob.digest in self._reached
+
     def finished(self, blob: Descriptor) -> None:
         """The target has it, moved or not."""
         with self._lock:
@@ -114,7 +137,7 @@ def _mounted(target: Store, blob: Descriptor, origin: Repository) -> bool:
 def _move(source: Store, target: Store, blob: Descriptor, reached: Callable[[int], None]) -> None:
     """Push the blob; a target that has it does not read it."""
     if isinstance(source, Layout) and not isinstance(target, Layout):
-        with source.open(blob) as file, _File(os.dup(file.fileno()), reached) as watched:
+        with source.open(blob) as file, WatchedFile(os.dup(file.fileno()), reached) as watched:
             target.push(blob, watched)
         return
     if isinstance(target, Layout) and target.exists(blob):
@@ -126,25 +149,22 @@ def _move(source: Store, target: Store, blob: Descriptor, reached: Callable[[int
             target.push(blob, cast("BinaryIO", _Stream(_watched(blocks, reached))))
 
 
+def _arrived(target: Store, content: Descriptor) -> None:
+    if not isinstance(target, Layout) and not settled(lambda: target.exists(content)):
+        raise PushFailure(
+            "the registry took the content, but does not have it",
+            expected=str(content.digest),
+            found="404 for the digest",
+            remedy="try again; if it stays so, look at the registry and what stands before it",
+        )
+
+
 def _watched(blocks: Iterator[bytes], reached: Callable[[int], None]) -> Iterator[bytes]:
     position = 0
     for block in blocks:
         position += len(block)
         reached(position)
         yield block
-
-
-class _File(io.FileIO):
-    """A real file, for whoever wants its descriptor, that says how far it was read."""
-
-    def __init__(self, handle: int, reached: Callable[[int], None]) -> None:
-        super().__init__(handle, "rb")
-        self._told = reached
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        block = super().read(size)
-        self._told(self.tell())
-        return block
 
 
 class _Stream(io.RawIOBase):

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from immutag._version import __version__
+from immutag.oci.file_body import as_file
 from immutag.oci.message import BodySource, Fault, Headers, NoAnswer, Response, Streamed
-from immutag.oci.network import TrustedCertificates, proxy_for, trusted_certificates
+from immutag.oci.network import Proxy, TrustedCertificates, proxy_for, trusted_certificates
 
 if TYPE_CHECKING:
     from pycurl import Curl
@@ -78,13 +79,20 @@ class Http:
 
         Raises NoAnswer; whatever `body.stream` raises passes through.
         """
+        from immutag.oci.sendfile import FileSender
         from immutag.oci.transfer import Bounds, Transfer
 
         transfer = Transfer(url, Bounds(limit_bytes, timeout_s, stall_s), self._closed)
+        file = None if self._proxy(url).url else as_file(url, body)
+        if file:
+            headers = {**headers, "Content-Length": str(file.size_bytes)}
         with self._handle() as handle:
             self._prepare(handle, transfer, method, headers)
-            transfer.send(handle, method, body)
-            transfer.run(handle)
+            if file:
+                FileSender(transfer, handle, file).run()
+            else:
+                transfer.send(handle, method, body)
+                transfer.run(handle)
         return Response(transfer.status, transfer.headers, b"".join(transfer.blocks))
 
     @contextmanager
@@ -125,13 +133,19 @@ class Http:
                 handle.close()
 
     def _prepare(self, handle: "Curl", transfer: "Transfer", method: str, headers: Mapping[str, str]) -> None:
-        target = urlsplit(transfer.url)
-        if target.scheme not in ("http", "https") or not target.hostname:
-            raise NoAnswer(Fault.NONSENSE, transfer.url, "an address that is not http or https")
+        proxy = self._proxy(transfer.url)
         transfer.prepare(handle, method, {"User-Agent": self._user_agent, **headers})
-        proxy = proxy_for(target.scheme, target.hostname, self._environ)
-        secured = target.scheme == "https" or proxy.url.startswith("https:")
+        secured = transfer.url[:6].lower() == "https:" or proxy.url.startswith("https:")
         transfer.route(handle, proxy, self._certificates() if secured else TrustedCertificates())
+
+    def _proxy(self, url: str) -> Proxy:
+        """The proxy on the way to an address. Raises NoAnswer for one that is no web address."""
+        target = urlsplit(url)
+        if target.scheme not in ("http", "https") or not target.hostname:
+            raise NoAnswer(Fault.NONSENSE, url, "an address that is not http or https")
+        if not url.isascii():
+            raise NoAnswer(Fault.NONSENSE, url, "an address that is not ASCII")
+        return proxy_for(target.scheme, target.hostname, self._environ)
 
     def _certificates(self) -> TrustedCertificates:
         if self._trusted is None:

@@ -1,12 +1,14 @@
 """One request under way in libcurl: its options, its bounds, and what its callbacks leave behind (DR-012)."""
 
+import os
+import re
 import threading
 from collections.abc import Iterator, Mapping
 
 from immutag.core.errors import RegistryUnavailable
 from immutag.core.frozen import frozen
 from immutag.oci.libcurl import pycurl
-from immutag.oci.message import BodySource, Fault, Headers, NoAnswer
+from immutag.oci.message import BodySource, Fault, Headers, NoAnswer, bare
 from immutag.oci.network import Proxy, TrustedCertificates
 
 _SEND_BYTES = 128 * 1024  # a larger one was no faster and costs memory in each thread
@@ -14,6 +16,7 @@ _RECEIVE_BYTES = 16 * 1024  # libcurl fills it up to ten times before it returns
 _HEADERS_LIMIT_BYTES = 64 * 1024
 _CONNECT_S = 10.0
 _SLOWEST_BYTES_S = 256  # a transfer below this for `stall_s` has stalled
+_STATUS_LINE = rb"HTTP/\d(?:\.\d)? +(\d{3})(?:[ \r\n]|$)"
 _E_HTTP2_STREAM = 92  # CURLE_HTTP2_STREAM; pycurl does not name it
 
 
@@ -34,11 +37,13 @@ class Transfer:
         self.status = 0
         self.headers = Headers()
         self.blocks: list[bytes] = []
-        self._bounds = bounds
+        self.bounds = bounds
         self._closed = closed
         self._received_bytes = 0
         self._headers_bytes = 0
-        self._cut_off = False
+        self._in_headers = False
+        self._proxy = ""
+        self.cut_off = False
         self._fault: Fault | None = None
         self._error: BaseException | None = None
 
@@ -63,21 +68,23 @@ class Transfer:
         self._bound(handle)
 
     def _bound(self, handle: pycurl.Curl) -> None:
-        allowed_s = self._bounds.timeout_s
+        allowed_s = self.bounds.timeout_s
         handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(min(_CONNECT_S, allowed_s) * 1000)))
         handle.setopt(pycurl.TIMEOUT_MS, max(1, int(allowed_s * 1000)))
-        if self._bounds.stall_s is not None:
+        if self.bounds.stall_s is not None:
             handle.setopt(pycurl.LOW_SPEED_LIMIT, _SLOWEST_BYTES_S)
-            handle.setopt(pycurl.LOW_SPEED_TIME, max(1, round(self._bounds.stall_s)))
+            handle.setopt(pycurl.LOW_SPEED_TIME, max(1, round(self.bounds.stall_s)))
 
     def route(self, handle: pycurl.Curl, proxy: Proxy, trusted: TrustedCertificates) -> None:
         """Which way it goes, and whose certificates count."""
-        handle.setopt(pycurl.PROXY, proxy.url)  # empty: none, and libcurl asks no environment variable
-        handle.setopt(pycurl.NOPROXY, proxy.exempt)
+        self._proxy = proxy.url
+        # as bytes: paths and variables may hold any
+        handle.setopt(pycurl.PROXY, os.fsencode(proxy.url))  # empty: none, and libcurl asks no variable
+        handle.setopt(pycurl.NOPROXY, os.fsencode(proxy.exempt))
         if trusted.bundle:
-            handle.setopt(pycurl.CAINFO, str(trusted.bundle))
+            handle.setopt(pycurl.CAINFO, os.fsencode(trusted.bundle))
         if trusted.folder:
-            handle.setopt(pycurl.CAPATH, str(trusted.folder))
+            handle.setopt(pycurl.CAPATH, os.fsencode(trusted.folder))
         if trusted.pem:
             handle.setopt(pycurl.CAINFO_BLOB, trusted.pem)
 
@@ -101,8 +108,8 @@ class Transfer:
         try:
             handle.perform()
         except pycurl.error as error:
-            if not self._cut_off:
-                raise self._failure(*error.args) from None
+            if not self.cut_off:
+                raise self.failure(*error.args) from None
         if self._error is not None:
             raise self._error
 
@@ -118,26 +125,35 @@ class Transfer:
                 multi.select(1.0)
         _, _, failed = multi.info_read()
         for _, number, text in failed:
-            raise self._failure(number, text)
+            raise self.failure(number, text)
 
     def _on_header(self, line: bytes) -> int | None:
         self._headers_bytes += len(line)
         if self._headers_bytes > _HEADERS_LIMIT_BYTES:
             self._fault = Fault.TOO_LARGE
             return -1
-        if line.startswith(b"HTTP/"):  # after a 100, or a proxy's own answer, comes another block
-            self.headers = Headers()
-            self.status = int(line.split(None, 2)[1])
-            return None
+        if not self._in_headers:
+            return self._begin(line)
+        self._in_headers = line not in (b"\r\n", b"\n")
         name, colon, value = line.decode("latin-1").partition(":")
         if colon:
             self.headers.add(name.strip(), value.strip())
         return None
 
+    def _begin(self, line: bytes) -> int | None:
+        """A status line: after a 100, or a proxy's own answer, comes another. Trailers are left aside."""
+        found = re.match(_STATUS_LINE, line)
+        if found and not self._received_bytes:
+            self.headers, self.status, self._in_headers = Headers(), int(found[1]), True
+        elif not self.status:
+            self._fault = Fault.NONSENSE
+            return -1
+        return None
+
     def _on_block(self, block: bytes) -> int | None:
         self._received_bytes += len(block)
-        if self._bounds.limit_bytes is not None and self._received_bytes > self._bounds.limit_bytes:
-            self._cut_off = self.status >= 400  # the refusal counts, not all of what is said about it
+        if self.bounds.limit_bytes is not None and self._received_bytes > self.bounds.limit_bytes:
+            self.cut_off = self.status >= 400  # the refusal counts, not all of what is said about it
             self._fault = Fault.TOO_LARGE
             return -1
         self.blocks.append(block)
@@ -164,7 +180,15 @@ class Transfer:
             return 1
         return 0
 
-    def _failure(self, number: int, text: str = "", *_: object) -> BaseException:
+    def require_open(self) -> None:
+        """Raises NoAnswer if the client was closed."""
+        if self._closed.is_set():
+            raise NoAnswer(Fault.CLOSED, self.url)
+
+    def failure(self, number: int, text: str = "", *_: object) -> BaseException:
+        """What to raise for one of libcurl's errors: what a callback raised, or NoAnswer."""
+        if self._proxy:  # which may hold a password
+            text = text.replace(self._proxy, bare(self._proxy))
         return self._error or NoAnswer(self._fault or _fault(number), self.url, text)
 
 
