@@ -17,7 +17,8 @@ from immutag.trust.formats.bundle import CertificateChain, parse_bundle
 from immutag.trust.formats.certificate import identity_of
 from immutag.trust.formats.dsse import Envelope
 from immutag.trust.signing import keyless
-from immutag.trust.signing.keyless import KeylessSigner, Services
+from immutag.trust.signing.keyless import KeylessSigner
+from immutag.trust.signing.services import Services
 from tests.parts.processes import free_port
 from tests.parts.sigstore import Sigstore
 

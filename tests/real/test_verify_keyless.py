@@ -17,7 +17,8 @@ from immutag.oci.http import Http
 from immutag.oci.registry import Registry
 from immutag.trust import verify
 from immutag.trust.rule import TrustRule
-from immutag.trust.signing.keyless import KeylessSigner, Services
+from immutag.trust.signing.keyless import KeylessSigner
+from immutag.trust.signing.services import Services
 from tests.parts import registries
 from tests.parts.programs import peer
 from tests.parts.sigstore import Sigstore

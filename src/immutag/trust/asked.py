@@ -10,8 +10,9 @@ from immutag.core.values import shown
 T = TypeVar("T")
 
 
-def asked(what: str, call: Callable[[], T], timeout_s: float) -> T:
+def asked(what: str, call: Callable[[], T], timeout_s: float, *, again: str = "immutag release") -> T:
     """What the call gives. Raises SoftVerifyToolError when it fails or takes longer, whatever the cause.
+    `again` is the command to try once more.
 
     The library bounds no request in time, and lets through whatever its HTTP client and parsers raise. A
     call that hangs is left behind in its thread; it keeps no process from ending.
@@ -36,7 +37,7 @@ def asked(what: str, call: Callable[[], T], timeout_s: float) -> T:
         f"Sigstore did not {what}",
         expected=f"an answer within {timeout_s:g} s",
         found=_words(errors[0]) if errors else "none",
-        remedy="once more: immutag release; or correct signing_config and trusted_root in [trust]",
+        remedy=f"once more: {again}; or correct signing_config and trusted_root in [trust]",
     ) from (errors[0] if errors else None)
 
 

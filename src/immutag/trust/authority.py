@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from immutag.core.facts import SignatureReason
 from immutag.core.trust import IdentityRule
 from immutag.core.values import shown
-from immutag.trust.formats.bundle import Bundle, CertificateChain
+from immutag.trust.formats.bundle import Bundle, CertificateChain, Message
 from immutag.trust.formats.certificate import identity_of
 from immutag.trust.formats.dsse import Envelope
 from immutag.trust.formats.legacy import LegacySignature, LogPromise
@@ -69,9 +69,23 @@ class Authorities:
             times.append(check_promise(root.logs, legacy, legacy.chain[0]))
         return root.check_times(leaf, times, trusted)
 
-    def check_bundle_log(self, bundle: Bundle, key: PublicKey, envelope: Envelope) -> None:
+    def check_message(
+        self, bundle: Bundle, chain: CertificateChain, message: Message, trusted: tuple[IdentityRule, ...]
+    ) -> str:
+        """Checks 4 to 7 of a bare signature with a certificate; whom it names. Raises Refused."""
+        leaf = _certificate(chain.leaf)
+        root = self._of(leaf)
+        _check_signature(leaf, message.signature, message.content)
+        if root.verifier:
+            return check_message_by_library(root.verifier, bundle, message, trusted)
+        times = root.timestamps(bundle.timestamps, message.signature)
+        if root.logs:
+            signed = Signed(message.content, message.content, message.signature, chain.leaf)
+            times += check_log(root.logs, bundle, signed)
+        return root.check_times(leaf, times, trusted)
+
+    def check_bundle_log(self, bundle: Bundle, signed: Signed) -> None:
         """8: one of the logs proves that it holds the key's signature. Raises Refused."""
-        signed = Signed(envelope.signed(), envelope.payload, envelope.signatures[0].value, key.der)
         self._by_any_log(lambda logs: check_log(logs, bundle, signed))
 
     def check_legacy_log(self, legacy: LegacySignature, key: PublicKey) -> None:
@@ -206,6 +220,22 @@ def check_by_library(
         raise invalid(Check.CERTIFICATE, _words(error)) from error
     if found != (envelope.payload_type, envelope.payload):
         raise invalid(Check.CERTIFICATE, "two readers of the bundle see two statements")
+    return policy.signer
+
+
+def check_message_by_library(
+    verifier: "Verifier", bundle: Bundle, message: Message, trusted: tuple[IdentityRule, ...]
+) -> str:
+    """The same of a bare signature."""
+    from sigstore.models import Bundle as LibraryBundle
+
+    policy = _Policy(trusted)
+    try:
+        verifier.verify_artifact(message.content, LibraryBundle.from_json(_for_library(bundle.raw)), policy)
+    except Refused:
+        raise
+    except Exception as error:  # as above
+        raise invalid(Check.CERTIFICATE, _words(error)) from error
     return policy.signer
 
 

@@ -16,7 +16,7 @@
 What is refused before 4 may be anybody's. What a signer said is believed only after 5 to 8.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from immutag.core.facts import SignatureReason
@@ -31,10 +31,18 @@ from immutag.core.statement import (
 from immutag.core.trust import IdentityRule
 from immutag.core.values import Digest, Repository, shown
 from immutag.trust.attached import Attached, Kind
-from immutag.trust.formats.bundle import Bundle, CertificateChain, KeyHint, parse_bundle
+from immutag.trust.formats.bundle import (
+    Bundle,
+    CertificateChain,
+    KeyHint,
+    Message,
+    MessageSignature,
+    parse_bundle,
+)
 from immutag.trust.formats.dsse import Envelope
 from immutag.trust.formats.in_toto import parse_statement
 from immutag.trust.formats.legacy import LegacySignature, parse_legacy
+from immutag.trust.formats.log_entry import Signed
 from immutag.trust.formats.malformed import Malformed
 from immutag.trust.formats.simple_signing import TYPE
 from immutag.trust.judgement import Accepted, Check, Refused, invalid, unknown
@@ -58,7 +66,13 @@ class Authority(Protocol):
         """The same of cosign's legacy form."""
         ...
 
-    def check_bundle_log(self, bundle: Bundle, key: PublicKey, envelope: Envelope) -> None:
+    def check_message(
+        self, bundle: Bundle, chain: CertificateChain, message: Message, trusted: tuple[IdentityRule, ...]
+    ) -> str:
+        """The same of a bare signature over content that is elsewhere."""
+        ...
+
+    def check_bundle_log(self, bundle: Bundle, signed: Signed) -> None:
         """That a log holds a key's signature."""
         ...
 
@@ -103,7 +117,9 @@ def _bundle_signer(bundle: Bundle, envelope: Envelope, case: Case) -> str:
         return case.authority().check_bundle(bundle, bundle.material, envelope, case.rule.identities)
     key = check_key(bundle.material, envelope, case.rule)
     if case.rule.transparency_log:
-        case.authority().check_bundle_log(bundle, key, envelope)
+        signature = envelope.signatures[0].value
+        signed = Signed(envelope.signed(), envelope.payload, signature, key.der)
+        case.authority().check_bundle_log(bundle, signed)
     return key.name
 
 
@@ -157,6 +173,17 @@ def check_bundle_form(content: bytes) -> tuple[Bundle, Envelope, Statement]:
         raise _malformed(malformed) from None
 
 
+def check_message_form(content: bytes) -> tuple[Bundle, MessageSignature]:
+    """2: a bundle with a bare signature over content that is elsewhere."""
+    try:
+        bundle = parse_bundle(content)
+    except Malformed as malformed:
+        raise _malformed(malformed) from None
+    if not isinstance(bundle.content, MessageSignature):
+        raise invalid(Check.FORM, "an envelope, not a signature over content that is elsewhere")
+    return bundle, bundle.content
+
+
 def check_legacy_form(content: bytes, attached: Attached) -> LegacySignature:
     """2: a layer with a payload, and a signature beside it."""
     try:
@@ -180,9 +207,18 @@ def check_identities(rule: TrustRule) -> None:
 
 def check_key(material: KeyHint, envelope: Envelope, rule: TrustRule) -> PublicKey:
     """4 and 5: a trusted key made the signature. The hint only says which key it is not worth blaming."""
+    return _key_of(material, [Message(each.value, envelope.signed()) for each in envelope.signatures], rule)
+
+
+def check_message_key(material: KeyHint, message: Message, rule: TrustRule) -> PublicKey:
+    """4 and 5 of a bare signature."""
+    return _key_of(material, [message], rule)
+
+
+def _key_of(material: KeyHint, signatures: Sequence[Message], rule: TrustRule) -> PublicKey:
     named = [key for key in rule.keys if material.hint and key.hint == material.hint]
     for key in named or rule.keys:
-        if any(key.verify(each.value, envelope.signed()) for each in envelope.signatures):
+        if any(key.verify(each.signature, each.content) for each in signatures):
             return key
     if named:
         raise invalid(Check.SIGNATURE, f"not a signature by {named[0].name}, which it names")

@@ -4,6 +4,7 @@ Strict: only the fields and spellings that Sigstore's own tools write. Two reade
 see two, and the `sigstore` library reads the same bytes after us.
 """
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -62,6 +63,14 @@ class MessageSignature:
 
 
 @frozen()
+class Message:
+    """A bare signature, and the content that it is said to be over."""
+
+    signature: bytes
+    content: bytes
+
+
+@frozen()
 class Bundle:
     """A signature with its verification material. Well formed, and nothing of it verified.
 
@@ -102,6 +111,22 @@ def encode_bundle(envelope: Envelope, *, hint: str) -> bytes:
         "mediaType": BUNDLE_V03,
         "verificationMaterial": {"publicKey": {"hint": hint}},
         "dsseEnvelope": envelope.as_json(),
+    }
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def encode_logged(signature: MessageSignature, *, hint: str, entry: Mapping[str, Any]) -> bytes:
+    """A bundle of version 0.3 for a bare signature by a key, with the log entry about it."""
+    document = {
+        "mediaType": BUNDLE_V03,
+        "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": [entry]},
+        "messageSignature": {
+            "messageDigest": {
+                "algorithm": signature.algorithm,
+                "digest": base64.b64encode(signature.digest).decode(),
+            },
+            "signature": base64.b64encode(signature.signature).decode(),
+        },
     }
     return json.dumps(document, separators=(",", ":")).encode()
 

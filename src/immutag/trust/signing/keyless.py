@@ -6,45 +6,23 @@ nothing that could sign once the certificate's ten minutes are over.
 """
 
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from immutag.core.errors import ConfigInvalid, SoftVerifyToolError
-from immutag.core.frozen import frozen
-from immutag.core.values import shown
+from immutag.core.errors import SoftVerifyToolError
 from immutag.trust.asked import asked
 from immutag.trust.formats.bundle import parse_bundle
 from immutag.trust.formats.certificate import Identity, identity_of
 from immutag.trust.signing.identity_token import identity_token
+from immutag.trust.signing.services import Services
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from sigstore.sign import Signer as CertifiedKey
     from sigstore.sign import SigningContext
 
-T = TypeVar("T")
-
 _TIMEOUT_S = 60.0
 _MARGIN = timedelta(minutes=1)
-
-
-@frozen()
-class Services:
-    """Which Sigstore: its addresses and its root of trust. None: the public one's, fetched and kept (TUF)."""
-
-    signing_config: Path | None = None
-    trusted_root: Path | None = None
-
-    def __post_init__(self) -> None:
-        if self.signing_config and not self.trusted_root:
-            raise ConfigInvalid(
-                "a Sigstore of one's own without its root of trust",
-                expected="trusted_root beside signing_config in [trust]",
-                found=f"signing_config = {shown(str(self.signing_config))} alone",
-                remedy="set trusted_root to the file that its operator publishes",
-            )
 
 
 class KeylessSigner:
@@ -85,6 +63,12 @@ class KeylessSigner:
         made = asked("sign", lambda: key.sign_dsse(Statement(statement)).to_json(), self._timeout_s)
         return _dated(made.encode())
 
+    def over(self, content: bytes) -> bytes:
+        """A bundle with a bare signature over the content, which is not in it; otherwise as `bundle`."""
+        key, _ = self._key()
+        made = asked("sign", lambda: key.sign_artifact(content).to_json(), self._timeout_s)
+        return _dated(made.encode())
+
     def simple(self, payload: bytes) -> None:
         """There is none: the old form's proof is a promise of Rekor v1's, and Rekor v2 makes none."""
 
@@ -109,35 +93,15 @@ class KeylessSigner:
 
 
 def _context(services: Services, timeout_s: float) -> "SigningContext":
-    from sigstore.models import ClientTrustConfig, SigningConfig, TrustedRoot
     from sigstore.sign import SigningContext
 
-    own_root = _read(TrustedRoot.from_file, services.trusted_root) if services.trusted_root else None
-    if own_root and services.signing_config:
-        addresses, root = _read(SigningConfig.from_file, services.signing_config), own_root
-    else:
-        public = asked("give its addresses and its root of trust", ClientTrustConfig.production, timeout_s)
-        addresses, root = public.signing_config, own_root or public.trusted_root
+    addresses, root = services.read(timeout_s)
     return SigningContext(
         fulcio=addresses.get_fulcio(),
         rekor=addresses.get_tlogs()[0],
         trusted_root=root,
         tsa_clients=addresses.get_tsas(),
     )
-
-
-def _read(reader: Callable[[str], T], path: Path) -> T:
-    from sigstore.errors import Error
-
-    try:
-        return reader(str(path))
-    except (OSError, ValueError, Error) as error:
-        raise ConfigInvalid(
-            "a file of Sigstore's cannot be used",
-            expected="signing_config and trusted_root as Sigstore's own tools write them",
-            found=shown(f"{path}: {error}"),
-            remedy="correct [trust] in immutag.toml",
-        ) from error
 
 
 def _dated(bundle: bytes) -> bytes:

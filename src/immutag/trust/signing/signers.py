@@ -27,6 +27,7 @@ def signer(
         from immutag.trust.signing.command_key import CommandKey
 
         return KeySigner(CommandKey(program, load_public_key(program_key)))
-    from immutag.trust.signing.keyless import KeylessSigner, Services
+    from immutag.trust.signing.keyless import KeylessSigner
+    from immutag.trust.signing.services import Services
 
     return KeylessSigner(Services(signing_config, trusted_root))
