@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from immutag.core.facts import Fact
+from immutag.core.facts.codec import LATER
 from immutag.core.frozen import fields
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, Repository
 
@@ -33,7 +34,7 @@ def definition(kind: type[Fact]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": properties,
-        "required": list(properties),
+        "required": [name for name in properties if name not in LATER.get(kind.type, {})],
         "additionalProperties": False,
     }
 

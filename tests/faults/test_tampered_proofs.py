@@ -29,8 +29,9 @@ from immutag.trust.signing.note import sign_note
 from immutag.trust.signing.private_key import PrivateKey, parse_private_key
 from immutag.usecases.anchor import sign_head
 from immutag.usecases.check_proof import check_proof
-from immutag.usecases.known_heads import Trusting, in_file
+from immutag.usecases.known_heads import in_file
 from immutag.usecases.prove import prove, prove_consistency
+from immutag.usecases.trusting import Trusting
 from tests.contracts.test_ledger import held
 from tests.parts.facts import chained
 from tests.parts.keys import a_key, new_key, private_pem

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from immutag.core.errors import LedgerCorrupt
-from immutag.core.facts import Fact, Requested, decode, encode
-from immutag.core.values import GitSha, Repository, RepositoryType
+from immutag.core.facts import Anchored, Fact, Requested, decode, encode
+from immutag.core.values import Digest, GitSha, Repository, RepositoryType
 from tests.parts.facts import FACTS, KINDS, facts_of
 
 JSON = st.recursive(
@@ -85,3 +85,11 @@ def test_a_missing_and_an_unknown_field_are_corrupt() -> None:
     ):
         with pytest.raises(LedgerCorrupt):
             decode("requested", wrong)
+
+
+def test_an_anchor_of_before_has_no_bundle() -> None:
+    fact = Anchored(Repository.parse("ghcr.io/o/api"), 1, "00", "a note", Digest("sha256:" + "a" * 64))
+    document = {name: value for name, value in encode(fact).items() if name != "bundle"}
+    assert decode("anchored", document) == fact
+    with pytest.raises(LedgerCorrupt):
+        decode("anchored", {name: value for name, value in document.items() if name != "root"})

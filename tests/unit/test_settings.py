@@ -187,8 +187,8 @@ def test_every_key_has_a_variable(read: Read) -> None:
     samples: dict[str, str] = {
         "repository": "ghcr.io/o/x", "staging": "ghcr.io/o/y", "short_tag": "true", "builder": "docker",
         "args": "{}", "platforms": "linux/amd64", "timeout": "1", "stop_timeout": "1", "plain_http": "true",
-        "url": "sqlite:y", "accept_unshared": "true", "verification": "soft", "identities": "[]",
-        "enabled": "true", "pushgateway": "http://a/", "production": "true", "env": "{}",
+        "url": "sqlite:y", "accept_unshared": "true", "anchor_in_rekor": "true", "verification": "soft",
+        "identities": "[]", "enabled": "true", "pushgateway": "http://a/", "production": "true", "env": "{}",
         "keyless": "true", "transparency_log": "true", "legacy": "false", "formats": "spdx",
         "signature_repository": "ghcr.io/o/signatures",
     }  # fmt: skip

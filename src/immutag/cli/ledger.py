@@ -24,11 +24,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--against",
         metavar="WHAT",
         help="a head that was kept, to see a cut tail, an old copy, another history: FILE (by `ledger head`, "
-        "a checkpoint, an attestation), `repository` (what `ledger anchor` left), oci:REPOSITORY@DIGEST",
+        "a checkpoint, a bundle), `repository` (what `ledger anchor` left), oci:REPOSITORY@DIGEST",
+    )
+    verify.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="the checkpoint that the bundle of --against is over, where neither the ledger nor the "
+        "registry has it any more",
     )
     nested_command(actions, "export", "print every entry, one JSON object a line")
     nested_command(actions, "head", "print size, last hash and Merkle root; keep it outside the ledger")
-    nested_command(actions, "anchor", "sign the head, and leave it in the registry")
+    nested_command(actions, "anchor", "sign the head, and leave it in the registry, and in Rekor if so set")
     prove = nested_command(actions, "prove", "print a proof that needs no ledger")
     prove.add_argument("sha", nargs="?", metavar="SHA", help="that the ledger holds this release")
     prove.add_argument("--consistency", metavar="FILE", help="that it goes on from this older checkpoint")
@@ -49,13 +55,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace, project: "Project") -> None:
+    if options.checkpoint and not options.against:
+        raise UsageError(
+            "--checkpoint says what the bundle of --against is over",
+            usage="immutag ledger verify --against BUNDLE --checkpoint FILE",
+            command="immutag ledger",
+        )
     if not options.against:
         from immutag.ledger.against import verify
 
         head = verify(project.ledger)
         show(options, {**head.as_document(), "against": []}, lambda: _unbroken(head.as_document()))
         return
-    head, known = project.anchors.verify(options.against, directory(options))
+    head, known = project.anchors.verify(options.against, directory(options), options.checkpoint)
     sources = [{"size": each.size, "source": each.source} for each in known]
     lines = [f"it holds the {each.size} entries of {clean(each.source)}" for each in known]
     show(
@@ -87,8 +99,10 @@ def _anchor(options: argparse.Namespace, project: "Project") -> None:
         "root": fact.root,
         "checkpoint": fact.note,
         "manifest": str(fact.manifest),
+        "bundle": str(fact.bundle) if fact.bundle else None,
     }
-    show(options, document, lambda: f"{fact.size} entries, signed; the checkpoint is {fact.manifest}")
+    logged = f", and its log entry {fact.bundle}" if fact.bundle else ""
+    show(options, document, lambda: f"{fact.size} entries, signed; the checkpoint is {fact.manifest}{logged}")
 
 
 def _prove(options: argparse.Namespace, project: "Project") -> None:

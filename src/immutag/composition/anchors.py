@@ -1,17 +1,18 @@
 """Settings → the ledger's head outside: who signs it, where it lies, whose word counts (DR-017)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from immutag.core.checkpoint import Note, origin_of, parse_note
+from immutag.core.checkpoint import Note, is_note, origin_of, parse_note, parse_tree_head
 from immutag.core.errors import ConfigInvalid, ImmutagError, LedgerCorrupt, MissingTag
 from immutag.core.facts import Anchored, Stream
 from immutag.core.frozen import replace
 from immutag.core.known_head import KnownHead
 from immutag.core.policy import Repositories
 from immutag.core.report import Report
+from immutag.core.trust import IdentityRule, Pattern
 from immutag.core.values import GitSha, ImageRef, shown
 from immutag.ledger import Ledger
 from immutag.ledger.against import verify
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from immutag.oci.registry import Registry
     from immutag.trust import Signer
     from immutag.trust.rule import TrustRule
+    from immutag.trust.signing.head_signer import HeadSigner
     from immutag.trust.signing.key_signer import KeySigner
-    from immutag.usecases.known_heads import Trusting
+    from immutag.trust.signing.rekor import Rekor
+    from immutag.usecases.trusting import Trusting
 
 REPOSITORY, IMAGE = "repository", "oci:"
 _LIMIT_BYTES = 16 * 1024 * 1024
@@ -44,6 +47,7 @@ class Anchors:
     ) -> None:
         image = settings.image
         self._trust = settings.trust
+        self._in_rekor = settings.ledger.anchor_in_rekor
         self._repositories = Repositories(image.repository, image.staging, image.main)
         self._adapters = adapters
         self._ledger = ledger
@@ -52,41 +56,54 @@ class Anchors:
 
     @property
     def can_sign(self) -> bool:
-        """Whether a key is configured: a checkpoint needs one, an identity cannot sign notes."""
-        return bool(self._trust.key or self._trust.signer)
+        """Whether there is something to sign a checkpoint with."""
+        return self._trust.signs
 
     def anchor(self) -> Anchored:
         """Leave the head in the registry. Raises as `usecases.anchor` does."""
         from immutag.usecases.anchor import anchor
 
+        signer, own = self._head_signer()
+        rule = replace(
+            self._rule,
+            keys=(*self._rule.keys, *own.keys),
+            identities=(*self._rule.identities, *own.identities),
+        )
         return anchor(
             self._repositories.canonical,
             ledger=self._ledger,
             registry=self._place,
-            key=self._key,
-            keys=(*self._rule.keys, self._key.public),
+            signer=signer,
+            trusting=replace(self._trusting, rule=rule, logged=False),
             report=self._report,
         )
 
-    def anchor_where_possible(self) -> Anchored | None:
-        """After a deployment: nothing without a key; only said where the registry does not take it, since
-        what happened is in the ledger. Raises LedgerCorrupt, as `anchor` does."""
+    def anchor_where_possible(self) -> str | None:
+        """After a deployment: the note, if the head was signed as one; nothing without a signer.
+
+        Only said where it cannot be left outside, since what happened is in the ledger. Raises LedgerCorrupt,
+        as `anchor` does.
+        """
         if not self.can_sign:
             return None
         try:
-            return self.anchor()
+            note = self.anchor().note
         except LedgerCorrupt:
             raise
         except ImmutagError as error:
             self._report.step(f"the ledger's head was not anchored: {error.message}: {error.found}")
             return None
+        return note if is_note(note) else None
 
-    def verify(self, against: str | None, directory: Path) -> tuple[Head, list[KnownHead]]:
+    def verify(
+        self, against: str | None, directory: Path, checkpoint: str | None = None
+    ) -> tuple[Head, list[KnownHead]]:
         """The head of a ledger that is what it was, and the heads that it was held against.
 
-        `against`: a file, `repository`, or `oci:` and an image. Raises LedgerCorrupt, ConfigInvalid.
+        `against`: a file, `repository`, or `oci:` and an image; `checkpoint`: the file that a bundle is over.
+        Raises LedgerCorrupt, ConfigInvalid.
         """
-        known = self._known(against, directory) if against else []
+        known = self._known(against, directory, checkpoint) if against else []
         return verify(self._ledger, known), known
 
     def prove(self, sha: GitSha) -> dict[str, Any]:
@@ -103,7 +120,7 @@ class Anchors:
         note, service = parse_note(read_file(old)), self._repositories.canonical
         return prove_consistency(note, service=service, ledger=self._ledger, sign=self._sign).as_document()
 
-    def _known(self, against: str, directory: Path) -> list[KnownHead]:
+    def _known(self, against: str, directory: Path, checkpoint: str | None) -> list[KnownHead]:
         from immutag.usecases import known_heads
 
         if against == REPOSITORY:
@@ -114,7 +131,17 @@ class Anchors:
                 known_heads.in_image(image, self._adapters.registry(image.repository), self._trusting)
             )
         content = read_file(directory / against)
-        return list(known_heads.in_file(content, against, self._trusting))
+        texts = self._texts if checkpoint is None else lambda: [text_in(read_file(directory / checkpoint))]
+        return list(known_heads.in_file(content, against, self._trusting, texts))
+
+    def _texts(self) -> Iterator[str]:
+        """What a bundle may be over: the heads of this ledger as it grew, and those left in the registry."""
+        from immutag.ledger.against import tree_heads
+        from immutag.usecases.checkpoints import checkpoints
+
+        yield from (head.text() for head in tree_heads(self._ledger, self._trusting.origin))
+        found = checkpoints(self._place, size=self._ledger.head().size, trusting=self._trusting)
+        yield from (each.text for each in found.kept)
 
     def _stream(self, sha: GitSha) -> Stream:
         for repository in (self._repositories.canonical, self._repositories.staging):
@@ -138,11 +165,33 @@ class Anchors:
         """Where checkpoints lie: beside the service's signatures."""
         return self._adapters.registry(self._trust.signature_repository or self._repositories.canonical)
 
+    def _head_signer(self) -> "tuple[HeadSigner, TrustRule]":
+        """Who signs heads here, and the rule that trusts nobody else."""
+        from immutag.trust.rule import TrustRule
+        from immutag.trust.signing.head_signer import IdentitySigner, NoteSigner
+        from immutag.trust.signing.keyless import KeylessSigner
+
+        signer = self._signer() if self._trust.keyless else None
+        if isinstance(signer, KeylessSigner):
+            own = IdentityRule(Pattern(signer.identity.issuer), Pattern(signer.identity.subject))
+            return IdentitySigner(signer), TrustRule(identities=(own,))
+        return NoteSigner(self._key, self._log()), TrustRule((self._key.public,))
+
+    def _log(self) -> "Rekor | None":
+        """The log that the key's checkpoints are entered in, if they are."""
+        from immutag.trust.signing.rekor import Rekor
+        from immutag.trust.signing.services import Services
+
+        if not self._in_rekor:
+            return None
+        services = Services(self._trust.signing_config, self._trust.trusted_root)
+        return Rekor(services, self._key.public, authority=self._adapters.root_of_trust.authorities)
+
     @cached_property
     def _key(self) -> "KeySigner":
         from immutag.trust.signing.key_signer import KeySigner
 
-        signer = self._signer() if self.can_sign else None
+        signer = self._signer() if self._has_key else None
         if isinstance(signer, KeySigner):
             return signer
         raise ConfigInvalid(
@@ -152,18 +201,23 @@ class Anchors:
             remedy="cosign generate-key-pair, and name the key in immutag.toml",
         )
 
+    @property
+    def _has_key(self) -> bool:
+        return bool(self._trust.key or self._trust.signer)
+
     @cached_property
     def _rule(self) -> "TrustRule":
         """Whose word counts; our own key's, unlocked if need be, where the configuration names none."""
         rule = self._adapters.trust_rule
-        return rule if rule.keys or not self.can_sign else replace(rule, keys=(self._key.public,))
+        return rule if rule.keys or not self._has_key else replace(rule, keys=(self._key.public,))
 
     @cached_property
     def _trusting(self) -> "Trusting":
-        from immutag.usecases.known_heads import Trusting
+        from immutag.usecases.trusting import Trusting
 
         canonical = self._repositories.canonical
-        return Trusting(self._rule, self._adapters.root_of_trust.authorities, canonical, origin_of(canonical))
+        authority = self._adapters.root_of_trust.authorities
+        return Trusting(self._rule, authority, canonical, origin_of(canonical), logged=self._in_rekor)
 
 
 def check_proof(file: Path, keys: Sequence[Path]) -> dict[str, Any]:
@@ -172,6 +226,18 @@ def check_proof(file: Path, keys: Sequence[Path]) -> dict[str, Any]:
     from immutag.usecases.check_proof import check_proof
 
     return check_proof(read_file(file), [load_public_key(key) for key in keys])
+
+
+def text_in(content: bytes) -> str:
+    """What is signed of a kept checkpoint: a note's text, or all of a bare one. Raises ConfigInvalid."""
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if is_note(text):
+        return parse_note(content).text
+    parse_tree_head(text)
+    return text
 
 
 def read_file(file: Path) -> bytes:

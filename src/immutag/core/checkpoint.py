@@ -63,6 +63,11 @@ def origin_of(canonical: Repository) -> str:
     return f"immutag/{canonical}"
 
 
+def is_note(content: str) -> bool:
+    """Whether this is a text with signatures below it, not the bare text of a tree head."""
+    return "\n\n" in content
+
+
 def parse_note(content: bytes) -> Note:
     """A note from bytes of others. Raises ConfigInvalid."""
     if len(content) > LIMIT_BYTES:

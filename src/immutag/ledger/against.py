@@ -1,7 +1,8 @@
 """The ledger held against heads kept outside: a cut tail, an old copy, another history (DR-017)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from immutag.core.checkpoint import TreeHead
 from immutag.core.errors import LedgerCorrupt
 from immutag.core.known_head import KnownHead
 from immutag.core.merkle import CompactRange
@@ -34,6 +35,14 @@ def require_continues(ledger: Ledger, known: Iterable[KnownHead]) -> Head:
     if at < len(heads):
         raise _cut(heads[at:], end.size, agreed)
     return Head(end.size, last, edge.root())
+
+
+def tree_heads(ledger: Ledger, origin: str) -> Iterator[TreeHead]:
+    """The head after every entry, from the first on, by the hashes that the ledger keeps."""
+    edge = CompactRange()
+    for leaf in ledger.leaves(ledger.head().size):
+        edge.append(leaf)
+        yield TreeHead(origin, edge.size, edge.root())
 
 
 def _forked(head: KnownHead, found: str, agreed: KnownHead | None) -> LedgerCorrupt:

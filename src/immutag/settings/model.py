@@ -53,12 +53,14 @@ class GitBranch:
 @frozen()
 class LedgerSettings:
     """`[ledger]`. `url` is what the configuration says. `path` is the SQLite file, absolute; with a `branch`,
-    which then is the ledger, the folder of its local copy."""
+    which then is the ledger, the folder of its local copy. `anchor_in_rekor`: the head is also entered in the
+    transparency log of `[trust] signing_config`."""
 
     url: str
     path: Path
     branch: GitBranch | None
     accept_unshared: bool
+    anchor_in_rekor: bool
 
 
 @frozen()

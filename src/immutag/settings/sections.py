@@ -103,9 +103,10 @@ def is_loopback(host: str) -> bool:
 
 
 def read_ledger(source: Source, table: dict[str, object]) -> LedgerSettings:
-    section = Section(source, ("ledger",), table, ("url", "accept_unshared"))
+    section = Section(source, ("ledger",), table, ("url", "accept_unshared", "anchor_in_rekor"))
     url = section.get("url", kinds.TEXT, "sqlite:.immutag/ledger.db")
     accept_unshared = section.get("accept_unshared", kinds.FLAG, False)
+    in_rekor = section.get("anchor_in_rekor", kinds.FLAG, False)
     where = section.where("url")
     scheme, _, path = url.partition(":")
     if scheme in ("postgresql", "postgres"):
@@ -113,7 +114,7 @@ def read_ledger(source: Source, table: dict[str, object]) -> LedgerSettings:
     if scheme.startswith("git+"):
         branch = _git_branch(url.removeprefix("git+"), where)
         folder = kinds.PATH.parse(f".immutag/ledger-{_short_hash(f'{branch.url}#{branch.name}')}", where)
-        return LedgerSettings(url, folder, branch, accept_unshared)
+        return LedgerSettings(url, folder, branch, accept_unshared, in_rekor)
     if scheme != "sqlite" or not path or (path.startswith("//") and not path.startswith("///")):
         raise where.wrong("sqlite:PATH, e.g. sqlite:.immutag/ledger.db", f"{scheme}:…")
     return LedgerSettings(
@@ -121,6 +122,7 @@ def read_ledger(source: Source, table: dict[str, object]) -> LedgerSettings:
         path=kinds.PATH.parse(path, where),
         branch=None,
         accept_unshared=accept_unshared,
+        anchor_in_rekor=in_rekor,
     )
 
 

@@ -6,7 +6,7 @@ does. Nothing is written.
 
 from collections.abc import Callable
 
-from immutag.core.checkpoint import Note, TreeHead, parse_note, parse_tree_head
+from immutag.core.checkpoint import Note, TreeHead, is_note, parse_note, parse_tree_head
 from immutag.core.errors import LedgerCorrupt
 from immutag.core.facts import Anchored, Stream
 from immutag.core.merkle import Tree
@@ -46,7 +46,7 @@ def _covering(size: int, service: Repository, ledger: Ledger, sign: Sign) -> tup
     """A checkpoint with at least so many entries, what it says, and the tree that it is of."""
     newest = ledger.stream(Stream.ledger(service), last=1)
     fact = newest[0].fact if newest else None
-    if isinstance(fact, Anchored) and fact.size >= size:
+    if isinstance(fact, Anchored) and fact.size >= size and is_note(fact.note):
         note = parse_note(fact.note.encode())
     else:
         now = head_of(ledger)

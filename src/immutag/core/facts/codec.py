@@ -44,6 +44,9 @@ Fact = (
     | ReleasedHold | Adopted | Mandatory | AllowedUnverified | Summarised | Anchored | Ingested | Probed
 )  # fmt: skip
 
+LATER: Mapping[str, Mapping[str, Any]] = {"anchored": {"bundle": None}}
+"""Fields that entries of before do not have, and what that says."""
+
 _KINDS: dict[str, type[Fact]] = {kind.type: kind for kind in typing.get_args(Fact)}
 
 
@@ -55,6 +58,8 @@ def encode(fact: Fact) -> dict[str, Any]:
 def decode(kind: str, document: Mapping[str, Any]) -> Fact:
     """The fact back from its JSON form. Raises LedgerCorrupt for anything that `encode` never gave."""
     cls = _KINDS.get(kind)
+    if kind in LATER:
+        document = {**LATER[kind], **document}
     try:
         if cls and set(document) == set(_parsers(kind)):
             return cls(**{name: parse(document[name]) for name, parse in _parsers(kind).items()})

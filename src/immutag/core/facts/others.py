@@ -44,7 +44,11 @@ class Stopped:
 
 @frozen()
 class Anchored:
-    """The ledger's head was signed as a C2SP checkpoint and left outside (DR-017)."""
+    """The ledger's head was signed as a C2SP checkpoint and left outside (DR-017).
+
+    `bundle` is the blob, in the same manifest, with the proof that a transparency log holds the signature.
+    With an identity for a signer only the bundle is signed, and `note` is the bare text.
+    """
 
     type: ClassVar[str] = "anchored"
     repository: Repository
@@ -52,6 +56,7 @@ class Anchored:
     root: str
     note: str
     manifest: Digest | None
+    bundle: Digest | None = None
 
 
 @frozen()
