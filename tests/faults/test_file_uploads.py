@@ -126,6 +126,17 @@ def test_who_takes_all_and_says_nothing_is_given_up(send: Sender) -> None:
     assert send.fails(swallow, stall_s=1) is Fault.TIMEOUT
 
 
+def test_who_takes_longer_than_a_stall_but_goes_on_taking_is_waited_for(send: Sender) -> None:
+    def amble(request: Request, wire: Wire) -> None:
+        for _sip in range(8):
+            wire.read(request.length // 8)
+            time.sleep(0.5)
+        wire.read(request.length % 8)
+        wire.answer(201)
+
+    assert send(amble, stall_s=1.5).status == 201
+
+
 def test_who_takes_it_drop_by_drop_has_only_so_long(send: Sender) -> None:
     def sip(_: Request, wire: Wire) -> None:
         for _sip in range(40):

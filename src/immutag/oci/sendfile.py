@@ -31,6 +31,7 @@ class FileSender:
 
     def run(self) -> None:
         """To its end. Raises NoAnswer, or whatever the file's `reached` raises."""
+        self._handle.setopt(pycurl.LOW_SPEED_LIMIT, 0)  # it would count what passes it by as a stall
         self._handle.setopt(pycurl.VERBOSE, 1)
         self._handle.setopt(pycurl.DEBUGFUNCTION, self._on_debug)
         self._multi.add_handle(self._handle)
