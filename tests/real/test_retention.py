@@ -176,6 +176,7 @@ def test_each_tools_form_names_all_that_the_list_names(site: Site, ours: Signing
     policy = json.loads(form("gitlab"))["container_expiration_policy_attributes"]
     assert all(re.fullmatch(policy["name_regex_keep"], tag) for tag in only["tags"])
     assert not re.fullmatch(policy["name_regex_keep"], "latest")
+    assert not re.fullmatch(policy["name_regex_keep"], "f" * 40)
     (rule,) = json.loads(form("harbor"))["rules"]
     assert rule["tag_selectors"][0]["pattern"] == "{" + ",".join(only["tags"]) + "}"
     assert rule["scope_selectors"]["repository"][0]["pattern"] == site.repository.path.partition("/")[2]

@@ -182,6 +182,24 @@ def test_a_pattern_matches_what_is_listed_and_nothing_else(
     assert not pattern.search(f"{listed[0]}0")
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.text("0123456789abcdef", min_size=64, max_size=64), min_size=1, max_size=45))
+def test_gitlabs_pattern_fits_into_its_database_and_spares_all_that_is_listed(hexes: set[str]) -> None:
+    keep = keep_list(*(Digest(f"sha256:{each}") for each in sorted(hexes)))
+    policy = json.loads(FORMS["gitlab"].render(keep))["container_expiration_policy_attributes"]
+    pattern = policy["name_regex_keep"]
+    assert len(pattern) <= 255
+    assert all(re.fullmatch(pattern, tag) for tag in keep.tags)
+    assert all(re.fullmatch(pattern, tag[:12]) for tag in keep.tags)  # the short tags
+    assert not [tag for tag in ("latest", "v1.2", "") if re.fullmatch(pattern, tag)]
+
+
+def test_more_than_gitlab_can_be_told_is_refused_and_no_list() -> None:
+    keep = keep_list(*(Digest(f"sha256:{number:04x}{'0' * 60}") for number in range(60)))
+    with pytest.raises(PolicyViolation, match="more releases to spare"):
+        FORMS["gitlab"].render(keep)
+
+
 @pytest.mark.parametrize("name", sorted(set(FORMS) - {"ecr"}))
 def test_every_form_names_a_source_and_is_what_a_job_can_read_in_lines(name: str) -> None:
     form = FORMS[name]

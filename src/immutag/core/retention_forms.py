@@ -4,11 +4,17 @@ A form spares the same names in each repository: a SHA or a digest names the sam
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 
 from immutag.core.errors import PolicyViolation
 from immutag.core.frozen import frozen
 from immutag.core.retention import KeepList
+from immutag.core.values import SHORT_LENGTH
+
+_GITLAB_LIMIT = 255
+_LEAST = 4
+_HEX = re.compile("[0-9a-f]+")
 
 
 @frozen()
@@ -35,9 +41,23 @@ def _delete_package_versions(keep: KeepList) -> str:
 
 
 def _gitlab(keep: KeepList) -> str:
-    """RE2; no tag has a character that is special there but the dot of the standards' suffixes."""
-    names = "|".join(tag.replace(".", "[.]") for tag in keep.tags)
-    return json.dumps({"container_expiration_policy_attributes": {"name_regex_keep": f"(?:{names})"}})
+    """RE2, for the whole of a tag. GitLab's database takes 255 characters, which six full SHAs fill: so each
+    SHA is named by how it begins, as long as there is room, and the standards' tags all together. That spares
+    more than the list, and never less."""
+    shas = [tag for tag in keep.tags if _HEX.fullmatch(tag)]
+    standard = sorted({f"{tag.partition('-')[0]}-" for tag in keep.tags if not _HEX.fullmatch(tag)})
+    for length in range(SHORT_LENGTH, _LEAST - 1, -1):
+        starts = [*standard, *dict.fromkeys(sha[:length] for sha in shas)]
+        pattern = f"(?:{'|'.join(starts)}).*"
+        if len(pattern) <= _GITLAB_LIMIT:
+            return json.dumps({"container_expiration_policy_attributes": {"name_regex_keep": pattern}})
+    raise PolicyViolation(
+        "there are more releases to spare than GitLab's clean-up policy can be told",
+        expected=f"a pattern of at most {_GITLAB_LIMIT} characters",
+        found=f"{len(shas)} SHAs, of which the first {_LEAST} characters alone are more than that",
+        remedy="fewer --candidates; or switch the policy off, and delete from a script what `--format json` "
+        "does not name",
+    )
 
 
 def _harbor(keep: KeepList) -> str:
@@ -102,7 +122,8 @@ FORMS: Mapping[str, Form] = {
     "gitlab": Form(
         "GitLab's clean-up policy, attribute name_regex_keep",
         "https://docs.gitlab.com/user/packages/container_registry/reduce_container_registry_storage",
-        "untagged manifests: it deletes tags only, and its garbage collection knows no list",
+        "untagged manifests: it deletes tags only, and its garbage collection knows no list; more than 255 "
+        "characters, so tags are named by how they begin",
         _gitlab,
     ),
     "harbor": Form(
