@@ -240,10 +240,7 @@ def _index_of(entries: list[dict[str, Any]]) -> bytes:
 def _replace(path: Path, content: bytes) -> None:
     with _own_folder(path.parent) as own:
         unfinished = own / path.name
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        unfinished.write_bytes(content)
         unfinished.replace(path)
 
 
