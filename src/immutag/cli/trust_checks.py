@@ -17,11 +17,13 @@ _OLD_DAYS = 365
 
 
 def trust_checks(project: "Project") -> list[Check]:
-    """The trust rule and the signer; the root of trust where one is named; the scanner where it is needed."""
+    """The trust rule and the signer; the root of trust, the log and the scanner where they are needed."""
     settings = project.settings
     checks = [_rule(project), _signer(settings)]
     if settings.trust.trusted_root:
         checks.append(_root(project))
+    if settings.ledger.anchor_in_rekor:
+        checks.append(_log(project))
     if settings.sbom.enabled:
         checks.append(_scanner(settings.sbom))
     return checks
@@ -76,6 +78,15 @@ def _root(project: "Project") -> Check:
             "root of trust", State.WARNING, f"{text.origin}, {days} days old", "cosign trusted-root create"
         )
     return Check("root of trust", State.OK, f"{text.origin}, {days} days old")
+
+
+def _log(project: "Project") -> Check:
+    """Whether the ledger's head can be entered in Rekor, as the configuration says."""
+    try:
+        project.anchors.require_log()
+    except ImmutagError as error:
+        return Check.failed("log of heads", error)
+    return Check("log of heads", State.OK, "the ledger's head is left in Rekor too")
 
 
 def _scanner(sbom: SbomSettings) -> Check:

@@ -124,12 +124,16 @@ class Adapters:
         )
 
     def _own_public_key(self) -> tuple[Path, ...]:
-        """The public half of the key that signs here, where nobody else is named: cosign writes it beside."""
+        """The public half of the key that signs here, where nobody else is named."""
+        beside = self.public_half
+        return (beside,) if beside and not self._settings.trust.identities else ()
+
+    @property
+    def public_half(self) -> Path | None:
+        """The file with the public half of the key that signs here, if there: cosign writes it beside."""
         trust = self._settings.trust
-        if trust.identities:
-            return ()
         beside = trust.signer_key or (trust.key.with_suffix(".pub") if trust.key else None)
-        return (beside,) if beside and beside.is_file() else ()
+        return beside if beside and beside.is_file() else None
 
     @cached_property
     def root_of_trust(self) -> "RootOfTrust":

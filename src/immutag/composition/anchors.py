@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from immutag.composition.adapters import Adapters
     from immutag.oci.registry import Registry
     from immutag.trust import Signer
+    from immutag.trust.public_key import PublicKey
     from immutag.trust.rule import TrustRule
     from immutag.trust.signing.head_signer import HeadSigner
     from immutag.trust.signing.key_signer import KeySigner
@@ -58,6 +59,18 @@ class Anchors:
     def can_sign(self) -> bool:
         """Whether there is something to sign a checkpoint with."""
         return self._trust.signs
+
+    def require_log(self) -> None:
+        """That the log takes heads signed by our key, as far as can be said without unlocking it.
+
+        Raises ConfigInvalid; SoftVerifyToolError where it cannot be told which log that is.
+        """
+        from immutag.trust.public_key import load_public_key
+
+        if not self._trust.signs:
+            raise self._no_key()
+        if half := self._adapters.public_half:
+            self._log(load_public_key(half))
 
     def anchor(self) -> Anchored:
         """Leave the head in the registry. Raises as `usecases.anchor` does."""
@@ -175,9 +188,9 @@ class Anchors:
         if isinstance(signer, KeylessSigner):
             own = IdentityRule(Pattern(signer.identity.issuer), Pattern(signer.identity.subject))
             return IdentitySigner(signer), TrustRule(identities=(own,))
-        return NoteSigner(self._key, self._log()), TrustRule((self._key.public,))
+        return NoteSigner(self._key, self._log(self._key.public)), TrustRule((self._key.public,))
 
-    def _log(self) -> "Rekor | None":
+    def _log(self, key: "PublicKey") -> "Rekor | None":
         """The log that the key's checkpoints are entered in, if they are."""
         from immutag.trust.signing.rekor import Rekor
         from immutag.trust.signing.services import Services
@@ -185,7 +198,7 @@ class Anchors:
         if not self._in_rekor:
             return None
         services = Services(self._trust.signing_config, self._trust.trusted_root)
-        return Rekor(services, self._key.public, authority=self._adapters.root_of_trust.authorities)
+        return Rekor(services, key, authority=self._adapters.root_of_trust.authorities)
 
     @cached_property
     def _key(self) -> "KeySigner":
@@ -194,7 +207,10 @@ class Anchors:
         signer = self._signer() if self._has_key else None
         if isinstance(signer, KeySigner):
             return signer
-        raise ConfigInvalid(
+        raise self._no_key()
+
+    def _no_key(self) -> ConfigInvalid:
+        return ConfigInvalid(
             "there is no key to sign a checkpoint with",
             expected="[trust] key, or a program as [trust] signer",
             found="an identity (keyless), which cannot sign notes" if self._trust.keyless else "neither",
