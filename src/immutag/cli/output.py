@@ -49,6 +49,8 @@ def _encodable(stream: TextIO, text: str) -> str:
 
 def clean(text: str) -> str:
     """Text of several lines for a terminal, without escapes or other controls."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\n" else " " if c == "\t" else "�" for c in text)
 
 

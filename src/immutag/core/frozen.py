@@ -1,7 +1,7 @@
 """Frozen classes of values, made several times faster than `dataclasses` makes them (DR-015).
 
 Start-up counts, and making its sixty value classes was a quarter of what `immutag status` took: the standard
-library compiles six methods for each, and imports `inspect`. Here one is compiled and the rest are closures.
+library compiles six methods for each, and imports `inspect`. Here one is compiled, for those that are used.
 What is here behaves as `@dataclass(frozen=True, slots=True)` does; there is nothing else.
 """
 
@@ -94,12 +94,25 @@ def _ordering(values: Callable[[Any], Any]) -> dict[str, object]:
 
 
 def _init(cls: type, names: tuple[str, ...]) -> object:
-    """`__init__`, compiled: values are made in their thousands."""
+    """`__init__`, compiled for the first value that is made: most commands make values of few classes."""
+
+    def __init__(self: Any, *given: object, **named: object) -> None:
+        compiled = _compiled(cls, names)
+        for owner in type(self).__mro__:
+            if owner.__dict__.get("__init__") is __init__:
+                owner.__init__ = compiled  # type: ignore[misc]
+        compiled(self, *given, **named)
+
+    return __init__
+
+
+def _compiled(cls: type, names: tuple[str, ...]) -> Callable[..., None]:
     defaults = {name: cls.__dict__[name] for name in names if name in cls.__dict__}
     given = "".join(f", {name}=defaults[{name!r}]" if name in defaults else f", {name}" for name in names)
     lines = [f" put(self, {name!r}, {name})" for name in names]
     if hasattr(cls, "__post_init__"):
         lines.append(" self.__post_init__()")
-    space: dict[str, object] = {"put": object.__setattr__, "defaults": defaults}
+    space: dict[str, Any] = {"put": object.__setattr__, "defaults": defaults}
     exec("\n".join([f"def __init__(self{given}):", *(lines or [" pass"])]), space)  # noqa: S102 - our own names
-    return space["__init__"]
+    compiled: Callable[..., None] = space["__init__"]
+    return compiled
