@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _BEYOND_LIBRARY = ({"kind": "intoto", "version": "0.0.2"}, {"kind": "dsse", "version": "0.0.2"})
 """npm's and older cosign's attestations, and cosign 2.6 with Rekor v2."""
+_NO_LOG = "the trusted root names no log, and one is required"
 
 
 class Authorities:
@@ -72,17 +73,14 @@ class Authorities:
     def check_message(
         self, bundle: Bundle, chain: CertificateChain, message: Message, trusted: tuple[IdentityRule, ...]
     ) -> str:
-        """Checks 4 to 7 of a bare signature with a certificate; whom it names. Raises Refused."""
+        """Checks 4 to 7 of a bare signature with a certificate; whom it names. Without a log in the root that
+        is nobody. Raises Refused."""
         leaf = _certificate(chain.leaf)
         root = self._of(leaf)
         _check_signature(leaf, message.signature, message.content)
-        if root.verifier:
-            return check_message_by_library(root.verifier, bundle, message, trusted)
-        times = root.timestamps(bundle.timestamps, message.signature)
-        if root.logs:
-            signed = Signed(message.content, message.content, message.signature, chain.leaf)
-            times += check_log(root.logs, bundle, signed)
-        return root.check_times(leaf, times, trusted)
+        if root.verifier is None:
+            raise invalid(Check.LOG, _NO_LOG)
+        return check_message_by_library(root.verifier, bundle, message, trusted)
 
     def check_bundle_log(self, bundle: Bundle, signed: Signed) -> None:
         """8: one of the logs proves that it holds the key's signature. Raises Refused."""
@@ -94,7 +92,7 @@ class Authorities:
 
     def _by_any_log(self, check: "Callable[[RekorKeyring], object]") -> None:
         """That the logs of one root pass the check."""
-        refused = invalid(Check.LOG, "the trusted root names no log, and one is required")
+        refused = invalid(Check.LOG, _NO_LOG)
         for logs in [root.logs for root in self._roots if root.logs]:
             try:
                 check(logs)
