@@ -22,10 +22,10 @@ from immutag.core.errors import (
     RegistryUnavailable,
 )
 from immutag.core.values import Digest, GitSha, Repository
-from immutag.oci import IMAGE_INDEX, IMAGE_MANIFEST, Descriptor
+from immutag.oci import IMAGE_INDEX, IMAGE_MANIFEST, Descriptor, listing
 from immutag.oci.auth import Credentials
 from immutag.oci.http import Http
-from immutag.oci.referrers import legacy_manifest, referrers
+from immutag.oci.referrers import legacy_manifest, listed_by_api, referrers
 from immutag.oci.registry import Registry
 from immutag.oci.session import Limits
 from immutag.oci.standard_tag import Suffix
@@ -156,6 +156,32 @@ READING: dict[str, tuple[Play, type[ImmutagError]]] = {
         RegistryUnavailable,
     ),
     "a length beyond bounds": (_always(_found(Content_Length=str(100 << 20))), RegistryUnavailable),
+    "a status of four digits": (_always(b"HTTP/1.1 2000 OK\r\n\r\n"), RegistryUnavailable),
+    "an encoding of the transfer that nobody asked for": (
+        _always(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n" + gzip.compress(MANIFEST)),
+        RegistryUnavailable,
+    ),
+    "a chunk without end": (
+        _always(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nx"),
+        RegistryUnavailable,
+    ),
+    "another protocol": (
+        _always(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"),
+        RegistryUnavailable,
+    ),
+    "a redirect that is not ASCII": (_always(answer(307, {"Location": "/v2/\xe9"})), RegistryUnavailable),
+    "a redirect to a host that is not ASCII": (
+        _always(answer(307, {"Location": "http://\xe9.example/"})), RegistryUnavailable,
+    ),
+    "a redirect with an escape": (_always(answer(307, {"Location": "/v2/\x1b[2J"})), RegistryUnavailable),
+    "busy until no date": (
+        _always(answer(503, {"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"})),
+        RegistryUnavailable,
+    ),
+    "a token server that is not ASCII": (
+        _always(answer(401, _bearer("https://t\xe9.example/"))), RegistryUnavailable,
+    ),
+    "a token server that is no address": (_always(answer(401, _bearer("https://[::::]/"))), RegistryAuth),
     "not HTTP": (_always(b"SSH-2.0-OpenSSH_9.2\r\n"), RegistryUnavailable),
     "a refusal without end": (_endless_refusal, RegistryAuth),
     "a null byte in a header": (_always(b"HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n"), RegistryUnavailable),
@@ -244,6 +270,29 @@ def test_the_digest_header_is_only_a_hint(hint: str, start: Start, http: Http) -
     registry = client(http, start(_always(_found(Docker_Content_Digest=hint))))
     assert registry.resolve(SHA) == described(MANIFEST)
     assert registry.manifest(described(MANIFEST)) == MANIFEST
+
+
+@pytest.mark.parametrize("line", [b"HTTP/x: y", b"HTTP/1.1 404: y"])
+@pytest.mark.parametrize("trailing", [False, True])
+def test_a_header_that_looks_like_a_status_is_a_header(
+    trailing: bool, line: bytes, start: Start, http: Http, capfd: pytest.CaptureFixture[str]
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+    chunks = b"%x\r\n%b\r\n0\r\n" % (len(MANIFEST), MANIFEST)
+    raw = (
+        head + b"\r\n" + chunks + line + b"\r\n\r\n"
+        if trailing
+        else head + line + b"\r\n\r\n" + chunks + b"\r\n"
+    )
+    assert client(http, start(_always(raw))).resolve(SHA) == described(MANIFEST)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_trailer_changes_no_header(start: Start, http: Http) -> None:
+    chunks = b"%x\r\n%b\r\n0\r\n" % (len(MANIFEST), MANIFEST)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    server = start(_always(head + chunks + b"Content-Encoding: gzip\r\n\r\n"))
+    assert client(http, server).resolve(SHA) == described(MANIFEST)
 
 
 @pytest.mark.parametrize("bytes_", [OTHER, b"\xff\xfe\x00 not JSON", MANIFEST[:-1], MANIFEST + b" "])
@@ -358,6 +407,18 @@ def test_a_token_server_that_gives_nonsense(token: bytes, start: Start, http: Ht
     assert len(server.requests) == 2
 
 
+def test_a_token_that_lives_for_ever_is_none(start: Start, http: Http) -> None:
+    def play(request: Request, wire: Wire) -> None:
+        if request.path.startswith("/token"):
+            wire.answer(200, None, b'{"token": "t", "expires_in": 1%b}' % (b"0" * 400))
+        else:
+            wire.answer(401, _bearer(f"{server.url}/token"))
+
+    server = start(play)
+    with pytest.raises(RegistryUnavailable):
+        client(http, server).resolve(SHA)
+
+
 def test_a_token_is_renewed_once_and_no_more(start: Start, http: Http) -> None:
     def play(request: Request, wire: Wire) -> None:
         if request.path.startswith("/token"):
@@ -381,6 +442,32 @@ def test_a_registry_that_repeats_our_password_is_not_quoted(start: Start, http: 
         client(http, start(_wants_basic(play))).resolve(SHA)
     assert SECRET not in str(caught.value.as_json())
     assert "dGVzdGVyOnMz" not in str(caught.value.as_json())
+
+
+def test_an_address_that_repeats_our_password_is_not_quoted(start: Start, http: Http) -> None:
+    for location in (f"ftp://x/{SECRET}", f"http://127.0.0.1:1/{SECRET}"):
+        server = start(_wants_basic(lambda _, wire, to=location: wire.answer(307, {"Location": to})))  # type: ignore[misc]
+        with pytest.raises(RegistryUnavailable) as caught:
+            client(http, server).resolve(SHA)
+        assert SECRET not in str(caught.value.as_json())
+
+
+def test_a_proxys_password_is_not_quoted(start: Start) -> None:
+    proxy = f"gopher://user:{SECRET}@127.0.0.1:1"
+    with Http(environ={"http_proxy": proxy}) as proxied, pytest.raises(RegistryUnavailable) as caught:
+        Registry(Repository("registry.example", "api"), http=proxied, plain_http=True, limits=FAST).resolve(
+            SHA
+        )
+    assert SECRET not in str(caught.value.as_json())
+
+
+def test_what_the_environment_says_of_proxies_may_be_any_bytes(start: Start) -> None:
+    for environ in (
+        {"http_proxy": "http://\xe9/"},
+        {"http_proxy": "http://127.0.0.1:1", "no_proxy": "\udcff"},
+    ):
+        with Http(environ=environ) as proxied, pytest.raises(RegistryUnavailable):
+            Registry(Repository("registry.example", "api"), http=proxied, plain_http=True, limits=FAST).ping()
 
 
 def test_an_address_in_a_message_has_no_query(start: Start, http: Http) -> None:
@@ -485,10 +572,93 @@ def test_a_list_that_leads_astray(link: str, start: Start, http: Http) -> None:
     assert len(server.requests) <= 2
 
 
-@pytest.mark.parametrize("body", [b"[]", b"nonsense", b"\xff", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]", b"nonsense", b"\xff", b"[" * 100_000, b"{}", b'{"errors": []}', b'{"tags": 5}',
+        b'{"tags": true}',
+        b'{"tags": "abc"}', b'{"tags": {"a": 1}}', b'{"tags": ["a", null]}', b'{"tags": NaN}',
+        b'{"tags": 1%b}' % (b"0" * 5000),
+    ],
+)  # fmt: skip
 def test_a_list_that_is_none(body: bytes, start: Start, http: Http) -> None:
     with pytest.raises(RegistryUnavailable):
         client(http, start(_always(answer(200, None, body)))).tags()
+
+
+@pytest.mark.parametrize("body", [b'{"name": "a"}', b'{"tags": null}', b'{"tags": []}'])
+def test_a_list_of_no_tags_is_empty(body: bytes, start: Start, http: Http) -> None:
+    assert client(http, start(_always(answer(200, None, body)))).tags() == []
+
+
+@pytest.mark.parametrize("status", [404, 302, 500])
+def test_a_list_that_breaks_off_is_no_shorter_list(status: int, start: Start, http: Http) -> None:
+    def play(request: Request, wire: Wire) -> None:
+        link = {"Link": f'<{request.path}?n=2>; rel="next"', "Content-Type": IMAGE_INDEX}
+        body = _index(ABOUT_IT) if "/referrers/" in request.path else b'{"tags": ["a"]}'
+        wire.send(answer(status) if "n=2" in request.path else answer(200, link, body))
+
+    registry = client(http, start(play))
+    with pytest.raises(RegistryUnavailable):
+        registry.tags()
+    with pytest.raises(RegistryUnavailable):
+        listed_by_api(registry, described(MANIFEST).digest)
+
+
+def test_more_tags_than_can_be_borne_are_no_list(start: Start, http: Http) -> None:
+    page = json.dumps({"tags": ["a" * 4_000_000]}).encode()
+
+    def play(request: Request, wire: Wire) -> None:
+        link = f'</v2/owner/api/tags/list?last={len(server.requests)}>; rel="next"'
+        wire.answer(200, {"Link": link}, page)
+
+    server = start(play)
+    with pytest.raises(RegistryUnavailable, match="cannot be read"):
+        client(http, server).tags()
+    assert len(server.requests) < 20
+
+
+def test_a_list_that_takes_for_ever_is_left(
+    start: Start, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play(request: Request, wire: Wire) -> None:
+        link = f'</v2/owner/api/tags/list?last={len(server.requests)}>; rel="next"'
+        time.sleep(0.1)
+        wire.answer(200, {"Link": link}, b'{"tags": ["a"]}')
+
+    monkeypatch.setattr(listing, "_PATIENCE_S", 0.5)
+    server = start(play)
+    with pytest.raises(RegistryUnavailable):
+        client(http, server).tags()
+    assert len(server.requests) < 20
+
+
+@pytest.mark.parametrize("link", ["<" * 60_000, "<a>" * 20_000, "<a>" + ";a=b" * 15_000 + "!"])
+def test_a_link_of_nonsense_costs_no_time(link: str, start: Start, http: Http) -> None:
+    server = start(_always(answer(200, {"Link": link}, b'{"tags": ["a"]}')))
+    begun = time.monotonic()
+    assert client(http, server).tags() == ["a"]
+    assert time.monotonic() - begun < 1
+
+
+def test_a_blob_that_comes_byte_by_byte_is_given_up(start: Start, http: Http) -> None:
+    def play(request: Request, wire: Wire) -> None:
+        at = int(request.headers.get("range", "bytes=0-")[6:-1])
+        sent = {
+            "Content-Range": f"bytes {at}-{len(BLOB) - 1}/{len(BLOB)}",
+            "Content-Length": str(len(BLOB) - at),
+        }
+        wire.answer(206 if at else 200, sent, BLOB[at : at + 1])
+
+    server = start(play)
+    limits = Limits(timeout_s=1.0, stall_s=1.0, transfer_s=1.0, tries=3, first_wait_s=0.001)
+    begun = time.monotonic()
+    with (
+        pytest.raises(RegistryUnavailable),
+        client(http, server, limits=limits).fetch(described(BLOB, LAYER)) as blocks,
+    ):
+        list(blocks)
+    assert time.monotonic() - begun < SLOWEST_S
 
 
 def test_one_tag_that_cannot_be_asked_does_not_lose_the_others(start: Start, http: Http) -> None:
@@ -582,6 +752,24 @@ def test_what_is_too_large_for_one_request_goes_in_chunks(start: Start, http: Ht
     assert [request.length for request in server.asked("PATCH")] == [16 << 20, 4 << 20]
 
 
+@pytest.mark.parametrize("least", ["9" * 5000, "9" * 18, "\xb2", "-1", "soon"])
+def test_a_least_chunk_of_nonsense_breaks_nothing(least: str, start: Start, http: Http) -> None:
+    class Particular(Uploads):
+        def post(self, request: Request, wire: Wire) -> None:
+            self.received = b""
+            wire.answer(202, {"Location": "/upload?state=1", "OCI-Chunk-Min-Length": least})
+
+        def put(self, request: Request, wire: Wire) -> None:
+            if request.length:
+                wire.answer(413)
+            else:
+                super().put(request, wire)
+
+    uploads = Particular()
+    client(http, start(uploads)).push(described(BLOB, LAYER), io.BytesIO(BLOB))
+    assert uploads.blob == BLOB
+
+
 def test_an_upload_elsewhere_gets_no_credentials(start: Start, http: Http) -> None:
     elsewhere = Uploads()
     other = start(elsewhere)
@@ -594,7 +782,7 @@ def test_an_upload_elsewhere_gets_no_credentials(start: Start, http: Http) -> No
     assert all("authorization" in request.headers for request in server.asked("POST"))
 
 
-@pytest.mark.parametrize("location", ["file:///etc/passwd", "", "http://[::", "gopher://h/"])
+@pytest.mark.parametrize("location", ["file:///etc/passwd", "", "http://[::", "gopher://h/", "/\xe9"])
 def test_an_upload_to_nowhere_is_a_push_failure(location: str, start: Start, http: Http) -> None:
     def play(request: Request, wire: Wire) -> None:
         wire.send(answer(404) if request.method == "HEAD" else answer(202, {"Location": location}))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from immutag.core.errors import ConfigInvalid, ImmutagError, RegistryAuth
 from immutag.oci.auth import Credentials, find_credentials
-from immutag.oci.network import is_loopback, proxy_for, trusted_certificates
+from immutag.oci.network import is_loopback, names_this_machine, proxy_for, trusted_certificates
 from immutag.oci.tokens import Challenge, challenges, same_origin, trusts_realm
 
 HOST = "registry.example:5000"
@@ -232,6 +232,11 @@ def test_no_challenge_breaks_the_reader(header: str) -> None:
         ("https://ghcr.io", "http://auth.example/token", False),
         ("https://ghcr.io", "https://127.0.0.1/token", False),
         ("https://ghcr.io", "http://localhost:8080/token", False),
+        ("https://ghcr.io", "https://127.1/token", False),
+        ("https://ghcr.io", "https://0x7f000001/token", False),
+        ("https://ghcr.io", "https://[::ffff:127.0.0.1]/token", False),
+        ("https://ghcr.io", "https://127%2e0.0.1/token", False),
+        ("https://ghcr.io", "https://x.localhost./token", False),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5001/token", True),
         ("http://localhost:5000", "http://[::1]:5001/token", True),
         ("http://127.0.0.1:5000", "http://auth.example/token", False),
@@ -270,6 +275,42 @@ def test_an_origin_is_scheme_host_and_port() -> None:
 )
 def test_loopback_is_loopback_by_its_own_name(host: str, loopback: bool) -> None:
     assert is_loopback(host) == loopback
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("127.0.0.1", True),
+        ("127.1", True),
+        ("0x7f000001", True),
+        ("2130706433", True),
+        ("0", True),
+        ("::", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("LOCALHOST", True),
+        ("localhost.", True),
+        ("any.localhost", True),
+        ("127%2e0.0.1", True),
+        ("10.0.0.1", False),
+        ("128.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("2001:db8::1", False),
+        ("127.0.0.1.example", False),
+        ("registry.example", False),
+        ("", False),
+    ],
+)
+def test_this_machine_is_known_in_every_spelling(host: str, here: bool) -> None:
+    assert names_this_machine(host) == here
+
+
+def test_half_a_character_is_no_password(docker: Path) -> None:
+    with pytest.raises(ConfigInvalid, match="no text"):
+        find_credentials(HOST, environ(docker, **OURS | {"IMMUTAG_REGISTRY_PASSWORD": "\udcff"}))
+    docker.write_text(json.dumps({"auths": {HOST: {"username": "u", "password": "\ud800"}}}))
+    with pytest.raises(ConfigInvalid, match="no text"):
+        find_credentials(HOST, environ(docker))
 
 
 def test_a_proxy_is_honoured_and_never_for_loopback() -> None:

@@ -151,6 +151,7 @@ def test_what_parses_as_a_repository_is_its_own_text(text: str) -> None:
         "ghcr.io/owner/api@sha256:" + "a" * 64, "ghcr.io/owner//api", "ghcr.io/owner/api/", "ghcr.io/-api",
         "ghcr.io/../api", "ghcr.io/a..b", "https://ghcr.io/owner/api", "ghcr.io/owner/api\n", "-a.io/api",
         "ghcr.io:/api", "ghcr.io:port/api", "user@ghcr.io/api", "ghcr.io/" + "a" * 255, "",
+        "ghcr.io:65536/api", "127.0.0.1:99999/api", "[::::]/api", "[1:2]:5000/api", "[::1]:70000/api",
     ],
     ids=repr,
 )  # fmt: skip

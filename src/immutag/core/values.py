@@ -16,8 +16,9 @@ _SHA_LIKE = re.compile(r"[0-9a-fA-F]{13,}")
 _SHORT = re.compile(r"[0-9a-f]{4,12}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _HOST = re.compile(
-    r"(?:localhost|\[[0-9a-fA-F:]+\]|[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?)(?::[0-9]{1,5})?"
+    r"(?:localhost|\[([0-9a-fA-F:]+)\]|[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?)(?::([0-9]{1,5}))?"
 )
+_PORT_LIMIT = 65535
 _PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*")
 _ENVIRONMENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PLATFORM = re.compile(r"([a-z0-9]+)/([a-z0-9_]+)(?:/([a-z0-9.]+))?")
@@ -26,7 +27,9 @@ SHORT_LENGTH = 12
 
 def shown(text: str) -> str:
     """Foreign text for a message: bounded, and without terminal escapes."""
-    clean = "".join(c if c.isprintable() else "�" for c in text[:200])
+    clean = text[:200]
+    if not clean.isprintable():
+        clean = "".join(c if c.isprintable() else "�" for c in clean)
     return clean + "…" if len(text) > 200 else clean
 
 
@@ -132,7 +135,20 @@ class RepositoryType(Enum):
 
 def _is_host(text: str) -> bool:
     """Whether other tools take it for a registry too: a bare word is a folder of their default one."""
-    return bool(_HOST.fullmatch(text)) and (text == "localhost" or "." in text or ":" in text)
+    found = _HOST.fullmatch(text)
+    if found is None or int(found[2] or 0) > _PORT_LIMIT:
+        return False
+    return _is_ipv6(found[1]) if found[1] else text == "localhost" or "." in text or ":" in text
+
+
+def _is_ipv6(text: str) -> bool:
+    import ipaddress
+
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 @frozen(order=True)

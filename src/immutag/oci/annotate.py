@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 
-from immutag.core.errors import BuildFailure
+from immutag.core.errors import BuildFailure, ImmutagError
 from immutag.oci import IMAGE_INDEX, IMAGE_MANIFEST, Descriptor, Store
 from immutag.oci.content import digest_of, read
 from immutag.oci.graph import Graph, walk
@@ -35,14 +35,16 @@ def with_annotations(layout: Layout, root: Descriptor, annotations: Mapping[str,
     return written
 
 
-def image_labels(store: Store, root: Descriptor) -> Mapping[str, frozenset[str]]:
+def image_labels(
+    store: Store, root: Descriptor, *, wrong: type[ImmutagError] = BuildFailure
+) -> Mapping[str, frozenset[str]]:
     """The labels of the image, each with all that its platforms say; none for an artifact.
 
-    Raises BuildFailure for an image that is malformed.
+    Raises `wrong` for an image that is malformed.
     """
     said: dict[str, frozenset[str]] = {}
-    for config in _configs(walk(root, lambda content: read(store, content), wrong=BuildFailure)):
-        labels = parse_config(read(store, config), wrong=BuildFailure).labels
+    for config in _configs(walk(root, lambda content: read(store, content), wrong=wrong)):
+        labels = parse_config(read(store, config), wrong=wrong).labels
         for name, text in labels.items():
             said[name] = said.get(name, frozenset()) | {text}
     return said

@@ -34,6 +34,18 @@ class Credentials:
     username: str
     password: str
 
+    def __post_init__(self) -> None:
+        """Raises ConfigInvalid for half a character, which JSON and variables may hold: it cannot be sent."""
+        try:
+            f"{self.username}:{self.password}".encode()
+        except UnicodeEncodeError:
+            raise ConfigInvalid(
+                "the registry's user name or password is no text",
+                expected="UTF-8",
+                found="other bytes",
+                remedy="log in again with docker login or podman login, or correct the variables",
+            ) from None
+
     def __repr__(self) -> str:
         return "Credentials(…)"
 

@@ -1,6 +1,7 @@
 """Downloading a blob: block by block, continued where the connection broke."""
 
 import re
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
@@ -28,6 +29,7 @@ def blob(session: Session, path: str, content: Descriptor, *, scope: str) -> Gen
     """The blob's bytes, unchecked. Raises RegistryUnavailable, RegistryAuth, MissingTag."""
     url = f"/v2/{path}/blobs/{content.digest}"
     waits = Waits(session.limits)
+    deadline = time.monotonic() + session.limits.transfer_s  # one that breaks off at each byte makes progress
     at = 0
     while True:
         before = at
@@ -38,7 +40,8 @@ def blob(session: Session, path: str, content: Descriptor, *, scope: str) -> Gen
         except NoAnswer as failure:
             if at > before:
                 waits = Waits(session.limits)
-            if failure.fault not in _RESUMABLE or at > content.size_bytes or not waits.wait():
+            late = time.monotonic() > deadline or at > content.size_bytes
+            if late or failure.fault not in _RESUMABLE or not waits.wait():
                 raise
         else:
             return

@@ -1,8 +1,8 @@
 """What HTTP says, as values: a request's body, an answer, or why there was none (DR-012)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
-from typing import BinaryIO
+from typing import BinaryIO, Self
 from urllib.parse import urlsplit
 
 from immutag.core.errors import RegistryUnavailable
@@ -12,7 +12,10 @@ from immutag.core.values import shown
 
 def bare(url: str) -> str:
     """An address for a message: no query, which may hold a signature, and no user."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is none"
     host = parts.netloc.rpartition("@")[2]
     return shown(f"{parts.scheme}://{host}{parts.path}")
 
@@ -40,6 +43,12 @@ class NoAnswer(RegistryUnavailable):
             remedy=_REMEDY.get(fault, "try again; immutag doctor shows what can be reached"),
         )
         self.fault = fault
+
+    def without(self, secrets: Iterable[str]) -> Self:
+        """The same: an address may repeat what it was sent, and must not be quoted then."""
+        for secret in filter(None, secrets):
+            self.message, self.found = (text.replace(secret, "…") for text in (self.message, self.found))
+        return self
 
 
 _REMEDY = {

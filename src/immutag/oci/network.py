@@ -22,6 +22,24 @@ def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host, re.ASCII) is not None
 
 
+def names_this_machine(host: str) -> bool:
+    """Whether a host could be this machine in any spelling that resolves without a question: `127.1`, `0`,
+    `0x7f000001`, `::ffff:127.0.0.1`, `x.localhost`. For refusing only: `is_loopback` is what permits.
+    """
+    import ipaddress
+    import socket
+
+    name = host.lower().rstrip(".")
+    if is_loopback(name) or name.endswith(".localhost") or "%" in name:  # libcurl decodes a host's %2e
+        return True
+    try:
+        found = ipaddress.ip_address(name if ":" in name else socket.inet_aton(name))
+    except (OSError, ValueError):
+        return False
+    plain = getattr(found, "ipv4_mapped", None) or found
+    return plain.is_loopback or plain.is_unspecified
+
+
 def host_of(netloc: str) -> str:
     """The host of `host[:port]`, without port and brackets."""
     return urlsplit(f"//{netloc}").hostname or ""

@@ -6,6 +6,7 @@ only says where to look: each manifest is read by digest, and its own `subject` 
 Reading only; `attach` writes.
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from immutag.core.errors import ImmutagError, RegistryUnavailable
@@ -22,6 +23,7 @@ from immutag.oci.standard_tag import StandardTag, Suffix
 _LIMIT = 16_384
 _LIST_LIMIT_BYTES = 64 * 1024 * 1024
 _MANIFESTS_LIMIT_BYTES = 256 * 1024 * 1024
+_PATIENCE_S = 600.0
 _WORKERS = 8
 _NO_API = frozenset({400, 404, 405, 501})
 
@@ -59,12 +61,15 @@ def listed_by_api(registry: Registry, subject: Digest) -> tuple[Child, ...] | No
 def api_pages(registry: Registry, subject: Digest) -> Iterator[tuple[Child, ...] | None]:
     """The same page by page; `None` instead if the registry has no such API."""
     size_bytes = 0
+    begun = False
     for page in pages(registry.get, registry.referrers_page(subject)):
         kind = page.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         # one large registry sends whoever asks for what it does not know to its web pages
-        if page.status in _NO_API or 300 <= page.status < 400 or kind == "text/html":
+        no_api = page.status in _NO_API or 300 <= page.status < 400 or kind == "text/html"
+        if no_api and not begun:  # a list that breaks off is no absence
             yield None
             return
+        begun = True
         if page.status != 200:
             raise registry.refused("list the referrers", page)
         size_bytes += len(page.body)
@@ -139,15 +144,18 @@ class _Malformed(ImmutagError):
 
 
 class _Budget:
-    """How much is read of what others attached; off by a few workers' manifests at most."""
+    """How much is read of what others attached, and how long; off by a few workers' manifests at most."""
 
     def __init__(self) -> None:
         self._left_bytes = _MANIFESTS_LIMIT_BYTES
+        self._deadline = time.monotonic() + _PATIENCE_S
 
     def spend(self, size_bytes: int) -> None:
         self._left_bytes -= size_bytes
         if self._left_bytes < 0:
             raise _too_many(f"at most {_MANIFESTS_LIMIT_BYTES} bytes of manifests", "more")
+        if time.monotonic() > self._deadline:
+            raise _too_many(f"all of them read within {_PATIENCE_S:.0f} s", "a registry that takes longer")
 
 
 def _referrer(subject: Digest, content: Descriptor, text: bytes) -> Referrer | None:

@@ -18,7 +18,7 @@ from immutag.oci.content import checked, digest_of, mismatch
 from immutag.oci.fanout import for_each
 from immutag.oci.http import Headers, Http, Response
 from immutag.oci.kind import media_type_of
-from immutag.oci.listing import document, pages
+from immutag.oci.listing import pages, tag_names
 from immutag.oci.network import host_of, is_loopback
 from immutag.oci.refusal import ERROR_LIMIT_BYTES, codes, pushing, refusal
 from immutag.oci.session import LIMITS, Limits, Session, Waits
@@ -149,15 +149,7 @@ class Registry:
 
     def tags(self) -> list[str]:
         """Every tag, as the registry names it: foreign text. Empty if it knows no such repository."""
-        found: list[str] = []
-        for page in pages(self.get, f"/v2/{self._path}/tags/list?n=1000"):
-            if page.status == 404:
-                break
-            if page.status != 200:
-                raise self.refused("list its tags", page)
-            names = document(page).get("tags")
-            found.extend(name for name in names or () if isinstance(name, str))
-        return found
+        return tag_names(self._tag_pages())
 
     def referrers_page(self, subject: Digest) -> str:
         """Where the referrers API has its list of this repository."""
@@ -260,6 +252,16 @@ class Registry:
             self._put(content, self._text(content), str(SCRATCH_TAG), headers)
 
     # --- requests
+
+    def _tag_pages(self) -> Iterator[Response]:
+        begun = False
+        for page in pages(self.get, f"/v2/{self._path}/tags/list?n=1000"):
+            if page.status == 404 and not begun:  # a list that breaks off is no absence
+                return
+            begun = True
+            if page.status != 200:
+                raise self.refused("list its tags", page)
+            yield page
 
     def _manifest_at(self, reference: str, algorithm: str = "sha256") -> tuple[Descriptor, bytes] | None:
         answer = self._manifest_answer(reference)

@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 from immutag.core.frozen import frozen
 from immutag.oci.auth import Credentials
 from immutag.oci.http import BodySource, Fault, Headers, Http, NoAnswer, Response, Streamed
-from immutag.oci.network import is_loopback
+from immutag.oci.network import is_loopback, names_this_machine
 from immutag.oci.tokens import Authorization, same_origin
 
 # 500: distribution answers it to whoever reads a tag that another is writing at this moment
@@ -180,7 +180,7 @@ class Session:
         if same_origin(target, self.base):
             return target
         local = is_loopback(urlsplit(self.base).hostname or "")
-        if is_loopback(host) and not local:
+        if names_this_machine(host) and not local:
             raise NoAnswer(Fault.NONSENSE, url, "it sends us to this machine itself")
         if parts.scheme == "http" and urlsplit(url).scheme == "https" and not is_loopback(host):
             raise NoAnswer(Fault.NONSENSE, url, "it sends us from https to plain http")
@@ -194,7 +194,7 @@ class Session:
                 answer = attempt()
             except NoAnswer as failure:
                 if failure.fault not in (Fault.REFUSED, Fault.BROKEN) or not waits.wait():
-                    raise
+                    raise failure.without(self.secrets()) from None
             else:
                 if answer.status not in _AGAIN or not waits.wait(answer.headers.get("Retry-After")):
                     return answer

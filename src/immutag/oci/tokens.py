@@ -19,7 +19,7 @@ from immutag.core.frozen import frozen
 from immutag.core.values import shown
 from immutag.oci.auth import Credentials
 from immutag.oci.message import Response, bare
-from immutag.oci.network import is_loopback
+from immutag.oci.network import is_loopback, names_this_machine
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's word for a word
 _PART = (
@@ -75,7 +75,7 @@ def trusts_realm(registry: str, realm: str) -> bool:
         return False
     if same:
         return True
-    if is_loopback(parts.hostname):
+    if names_this_machine(parts.hostname):
         return is_loopback(urlsplit(registry).hostname or "")
     return parts.scheme == "https"
 
@@ -194,7 +194,7 @@ def _token(answer: Response, realm: str) -> tuple[str, float]:
         document = json.loads(answer.body) if answer.status == 200 else {}
         token = document.get("token") or document.get("access_token")
         life_s = float(document.get("expires_in") or _DEFAULT_LIFE_S)
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         token, life_s = None, 0.0
     if not isinstance(token, str) or not re.fullmatch(_BEARER, token):
         raise RegistryUnavailable(

@@ -19,6 +19,7 @@ _BLOB = {"Content-Type": "application/octet-stream"}
 _CHUNK_BYTES = 16 * 1024 * 1024
 _RESUMABLE = frozenset({Fault.BROKEN, Fault.REFUSED, Fault.TIMEOUT})
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
+_LENGTH = r"[0-9]{1,18}"
 _RANGE = r"(?:bytes[=: ])?0-(\d{1,18})"
 
 
@@ -74,7 +75,9 @@ class Upload:
         self._moved(answer)
         if self._chunk_bytes:
             smallest = answer.headers.get("OCI-Chunk-Min-Length", "")
-            self._chunk_bytes = max(self._chunk_bytes, int(smallest) if smallest.isdecimal() else 0)
+            self._chunk_bytes = max(
+                self._chunk_bytes, int(smallest) if re.fullmatch(_LENGTH, smallest) else 0
+            )
         self._received = 0
 
     def _send(self) -> bool:

@@ -6,6 +6,7 @@ API. A separate repository for signatures has the same three. Nothing of what li
 and nothing is left out because of what is said about it.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -33,6 +34,7 @@ from immutag.trust.attached import (
 
 _ALL_LIMIT_BYTES = 256 * 1024 * 1024
 _LAYERS_LIMIT = 16_384
+_PATIENCE_S = 600.0
 _WORKERS = 8
 _GROWTH = 4
 _EMPTY = "application/vnd.oci.empty.v1+json"  # what cosign 2 lists its bundles as
@@ -179,6 +181,7 @@ class _Search:
         self._referrers: dict[tuple[Repository, Digest], Referrer | None] = {}
         self._found: list[Attached] = []
         self._bytes = 0
+        self._deadline = time.monotonic() + _PATIENCE_S
 
     def through(self, places: Sequence[_Place], *, first: int) -> Iterator[Attached]:
         """All that is wanted in these places, with its content: `first` referrers at once, then more."""
@@ -237,6 +240,8 @@ class _Search:
             raise _too_much()
 
         def content(each: tuple[_Place, Attached]) -> Attached:
+            if time.monotonic() > self._deadline:
+                raise _too_much()
             return with_content(each[1], each[0].registry, self._objects)
 
         read = map_each(content, wanted, workers=_WORKERS)
@@ -302,7 +307,7 @@ def _undetermined() -> Iterator[None]:
 def _too_much() -> SoftVerifyToolError:
     return SoftVerifyToolError(
         "more is attached to the image than is looked at",
-        expected=f"at most {_LAYERS_LIMIT} layers and {_ALL_LIMIT_BYTES} bytes",
+        expected=f"at most {_LAYERS_LIMIT} layers and {_ALL_LIMIT_BYTES} bytes, read in {_PATIENCE_S:.0f} s",
         found="more",
         remedy="remove what nobody needs: regctl artifact list, regctl manifest delete",
     )

@@ -7,7 +7,13 @@ like any release. Nothing is written to the registry. Killed in between: the nex
 from collections.abc import Callable, Iterator
 
 from immutag.core.annotations import REVISION
-from immutag.core.errors import DigestMismatch, LedgerConflict, MissingTag, PolicyViolation
+from immutag.core.errors import (
+    DigestMismatch,
+    LedgerConflict,
+    MissingTag,
+    PolicyViolation,
+    RegistryUnavailable,
+)
 from immutag.core.facts import Adopted, Claimed, Fact, Requested, SignatureChecked, Tagged
 from immutag.core.policy import Enforcement, ensure_verified
 from immutag.core.release import Release, fold
@@ -112,7 +118,7 @@ def _look_at_all(order: Order, root: Descriptor, registry: Registry, report: Rep
             )
 
     for_each(ask, graph.blobs.values(), workers=_WORKERS)
-    named = image_labels(registry, root).get(REVISION, frozenset())
+    named = image_labels(registry, root, wrong=RegistryUnavailable).get(REVISION, frozenset())
     if others := named - {str(order.tag.sha)}:
         raise PolicyViolation(
             "the image says that it was made from another commit",

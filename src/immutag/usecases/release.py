@@ -9,7 +9,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from immutag.build.workspace import BuiltLayout
-from immutag.core.errors import DigestMismatch, ImmutagError, LedgerConflict, PushFailure, SoftVerifyToolError
+from immutag.core.errors import (
+    DigestMismatch,
+    ImmutagError,
+    LedgerConflict,
+    MissingTag,
+    PushFailure,
+    SoftVerifyToolError,
+)
 from immutag.core.facts import (
     Built,
     Claimed,
@@ -33,7 +40,7 @@ from immutag.core.values import Digest, GitSha, RepositoryType, ShaTag, ShortTag
 from immutag.core.verification import Verification, signature_of
 from immutag.ledger import Ledger
 from immutag.oci import Descriptor, Store
-from immutag.oci.copy import copy
+from immutag.oci.copy import copy, settled
 from immutag.usecases.evidence import Witness, attest
 from immutag.usecases.record import append_anyway
 
@@ -228,16 +235,17 @@ def _push(order: Order, root: Descriptor, layout: Store, registry: Store, report
     report.step(f"push {order.tag.repository}@{root.digest}")
     begun = time.monotonic()
     copy(layout, registry, root, report=report)
-    if not registry.exists(root):
+    try:
+        with registry.fetch(root) as blocks:
+            for _ in blocks:
+                pass
+    except MissingTag as error:
         raise PushFailure(
             "the registry took the image, but does not have it",
             expected=str(root.digest),
             found="404 for the digest",
             remedy="immutag doctor",
-        )
-    with registry.fetch(root) as blocks:
-        for _ in blocks:
-            pass
+        ) from error
     duration_ms = round((time.monotonic() - begun) * 1000)
     return Pushed(order.tag.sha, order.tag.repository, root.digest, duration_ms)
 
@@ -273,7 +281,7 @@ def _put_tag(manifest: Descriptor, tag: GitSha | ShortTag, registry: Store) -> N
     found = registry.resolve(tag)
     if found is None:
         registry.tag(manifest, tag)
-        found = registry.resolve(tag)  # read back: the registry is not believed (DR-007)
+        found = settled(lambda: registry.resolve(tag))  # read back: it is not believed (DR-007)
     if found is None:
         raise PushFailure(
             "the registry took the tag, but does not have it",

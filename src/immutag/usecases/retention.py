@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from immutag.core.checkpoint import origin_of
 from immutag.core.deployment import fold
-from immutag.core.errors import ConfigInvalid, MissingTag
+from immutag.core.errors import ConfigInvalid, MissingTag, RegistryUnavailable
 from immutag.core.facts import Anchored, Claimed, Entry, Stream, Tagged
 from immutag.core.policy import Repositories
 from immutag.core.report import Report
@@ -38,6 +38,7 @@ from immutag.usecases.checkpoints import page_of
 _WORKERS = 4
 _DEPTH = 4
 _PAGES = 2
+_PIECES = 16_384
 _URGENT = frozenset({Reason.RUNS, Reason.BEGUN, Reason.PREVIOUS})
 
 
@@ -129,6 +130,8 @@ class Gather:
             asked.add((place, digest))
             for piece in self._directly(self._registry(place), digest):
                 found.setdefault((piece.repository, piece.digest), piece)
+                if len(found) > _PIECES:
+                    raise _too_many(subject)
                 todo += [(each, piece.digest, depth + 1) for each in places]
         return list(found.values())
 
@@ -229,6 +232,15 @@ def _each_once(pieces: Iterable[Piece]) -> list[Piece]:
         kind = known.kind if known else piece.kind
         found[piece.repository, piece.digest] = Piece(piece.repository, piece.digest, tags, kind)
     return list(found.values())
+
+
+def _too_many(subject: Digest) -> RegistryUnavailable:
+    return RegistryUnavailable(
+        "more belongs to an image than is looked at",
+        expected=f"at most {_PIECES} manifests, attached to it and to these",
+        found=f"more, of {subject}",
+        remedy="remove those that nobody needs: regctl artifact list, regctl manifest delete",
+    )
 
 
 def _nothing() -> MissingTag:
