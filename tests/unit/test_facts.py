@@ -91,5 +91,6 @@ def test_an_anchor_of_before_has_no_bundle() -> None:
     fact = Anchored(Repository.parse("ghcr.io/o/api"), 1, "00", "a note", Digest("sha256:" + "a" * 64))
     document = {name: value for name, value in encode(fact).items() if name != "bundle"}
     assert decode("anchored", document) == fact
+    assert encode(fact) == document, "the entry is hashed as it is written, and was written so before"
     with pytest.raises(LedgerCorrupt):
         decode("anchored", {name: value for name, value in document.items() if name != "root"})

@@ -51,8 +51,11 @@ _KINDS: dict[str, type[Fact]] = {kind.type: kind for kind in typing.get_args(Fac
 
 
 def encode(fact: Fact) -> dict[str, Any]:
-    """The fact's JSON form: its field names, with values as their text."""
-    return {field.name: _plain(getattr(fact, field.name)) for field in fields(fact)}
+    """The fact's JSON form: its field names, with values as their text. A later field that says nothing is
+    left away: an entry is hashed in its one form, which for those of before has no such field."""
+    later = LATER.get(fact.type, {})
+    document = {field.name: _plain(getattr(fact, field.name)) for field in fields(fact)}
+    return {name: value for name, value in document.items() if name not in later or value != later[name]}
 
 
 def decode(kind: str, document: Mapping[str, Any]) -> Fact:
