@@ -115,35 +115,37 @@ def test_a_connection_that_breaks_is_one_that_broke(send: Sender) -> None:
 
 
 def test_who_takes_nothing_is_given_up(send: Sender) -> None:
-    assert send.fails(lambda _, __: time.sleep(4), stall_s=1) is Fault.TIMEOUT
+    assert send.fails(lambda _, __: time.sleep(2), stall_s=0.5) is Fault.TIMEOUT
 
 
+@pytest.mark.slow
 def test_who_takes_all_and_says_nothing_is_given_up(send: Sender) -> None:
     def swallow(request: Request, wire: Wire) -> None:
         wire.read(request.length)
-        time.sleep(5)
+        time.sleep(3)
 
-    assert send.fails(swallow, stall_s=1) is Fault.TIMEOUT
+    assert send.fails(swallow, stall_s=0.5) is Fault.TIMEOUT
 
 
+@pytest.mark.slow
 def test_who_takes_longer_than_a_stall_but_goes_on_taking_is_waited_for(send: Sender) -> None:
     def amble(request: Request, wire: Wire) -> None:
-        for _sip in range(8):
-            wire.read(request.length // 8)
+        for _sip in range(5):
+            wire.read(request.length // 5)
             time.sleep(0.5)
-        wire.read(request.length % 8)
+        wire.read(request.length % 5)
         wire.answer(201)
 
-    assert send(amble, stall_s=1.5).status == 201
+    assert send(amble, stall_s=1).status == 201
 
 
 def test_who_takes_it_drop_by_drop_has_only_so_long(send: Sender) -> None:
     def sip(_: Request, wire: Wire) -> None:
-        for _sip in range(40):
+        for _sip in range(20):
             wire.read(100_000)
             time.sleep(0.1)
 
-    assert send.fails(sip, stall_s=5, timeout_s=1.5) is Fault.TIMEOUT
+    assert send.fails(sip, stall_s=5, timeout_s=1) is Fault.TIMEOUT
 
 
 def test_interim_answers_without_end_are_too_many(send: Sender) -> None:
@@ -175,6 +177,7 @@ def test_what_the_watcher_raises_passes_through(send: Sender, monkeypatch: pytes
         send(take)
 
 
+@pytest.mark.slow
 def test_a_client_that_is_closed_sends_no_more(send: Sender) -> None:
-    threading.Timer(0.5, send.http.close).start()
-    assert send.fails(lambda _, __: time.sleep(4)) is Fault.CLOSED
+    threading.Timer(0.3, send.http.close).start()
+    assert send.fails(lambda _, __: time.sleep(2.5)) is Fault.CLOSED

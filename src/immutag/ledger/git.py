@@ -51,6 +51,7 @@ class GitLedger:
         self._cache = SqliteLedger(folder / "entries.db", actor=actor)
         self._lock = threading.RLock()
         self._turns = Turns()
+        self._pushed: tuple[str, str, bytes] | None = None  # our last commit, and what it made of which file
 
     def close(self) -> None:
         self._cache.close()
@@ -193,8 +194,10 @@ class GitLedger:
             previous=last.hash if last else START.hash,
             fact=fact,
         )
+        path, content = path_of(entry.sequence), self._content(entry, kept)
+        readme = {} if kept else {"README.md": git_files.README.encode()}
         commit = self._branch.commit(
-            self._files(entry, kept),
+            {**readme, path: content},
             git_files.message(entry, secrets.token_hex(8)),
             parent=kept,
             seconds=int(datetime.fromisoformat(entry.time).timestamp()),
@@ -210,20 +213,21 @@ class GitLedger:
             return None
         self._cache.extend([entry])
         self._branch.keep(commit)
+        self._pushed = commit, path, content
         return entry
 
     def _holds(self, entry: Entry) -> bool:
         size = self._cache.head().size
         return size >= entry.sequence and self._cache.checkpoint(entry.sequence).hash == entry.hash
 
-    def _files(self, entry: Entry, kept: str | None) -> dict[str, bytes]:
-        """The files that change with this entry."""
+    def _content(self, entry: Entry, kept: str | None) -> bytes:
+        """The entry's file with the entry; of one of ours that is the newest, from memory."""
         path = path_of(entry.sequence)
-        if kept is None:
-            return {"README.md": git_files.README.encode(), path: git_files.appended(b"", entry)}
-        is_first = (entry.sequence - 1) % FILE_ENTRIES == 0
-        content = b"" if is_first else b"".join(self._branch.read(kept, [path]))
-        return {path: git_files.appended(content, entry)}
+        if kept is None or (entry.sequence - 1) % FILE_ENTRIES == 0:
+            return git_files.appended(b"", entry)
+        if self._pushed and self._pushed[:2] == (kept, path):
+            return git_files.appended(self._pushed[2], entry)
+        return git_files.appended(b"".join(self._branch.read(kept, [path])), entry)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
