@@ -30,6 +30,7 @@ from tests.parts.processes import free_port
 from tests.parts.programs import peer
 from tests.parts.registries import Registry
 from tests.parts.sigstore import Sigstore
+from tests.parts.site import Site
 from tests.real.test_anchor import Service
 
 pytestmark = pytest.mark.slow
@@ -223,12 +224,11 @@ def run_killed(service: Service, module: str, when: str, act: str) -> int:
 @pytest.mark.parametrize(
     ("module", "act"), [("killed_anchor", "log"), ("killed_anchor", "attach"), ("killed", "anchored")]
 )
-@pytest.mark.parametrize("key", ["P-256", "RSA-2048"])
 def test_a_run_that_is_killed_is_completed_by_the_next(
-    key: str, module: str, act: str, when: str, make: Make, registry2: Registry, oras: Peer
+    module: str, act: str, when: str, make: Make, registry2: Registry, oras: Peer
 ) -> None:
     """Our keys make the same signature again (RFC 6979), which the log proves to nobody a second time."""
-    service = make(registry2, key)
+    service = make(registry2)
     service.write("a")
     assert run_killed(service, module, when, act) == -signal.SIGKILL
     again = (act, when) in {("log", "after"), ("attach", "before")}
@@ -509,3 +509,30 @@ def test_without_an_identity_token_nothing_is_anchored(
     service.write("a")
     assert service.error("ledger", "anchor")["code"] == "CONFIG_INVALID"
     assert facts(service) == []
+
+
+# --- after a deployment
+
+
+def test_a_deployment_leaves_the_head_in_the_log_and_does_not_fail_where_that_is_away(
+    site: Site, sigstore: Sigstore
+) -> None:
+    outside = site.folder.parent
+    (outside / "key.pem").write_bytes(private_pem(a_key("P-256")))
+    (outside / "pub.pem").write_bytes(public_pem(a_key("P-256")))
+    away = sigstore.signing_config.read_text().replace(sigstore.rekor, f"http://127.0.0.1:{free_port()}")
+    (outside / "signing_config.json").write_text(away)
+    config = site.folder / "immutag.toml"
+    config.write_text(
+        config.read_text() + '\n[trust]\nkey = "../key.pem"\npublic_keys = ["../pub.pem"]\n'
+        f'trusted_root = "{sigstore.trusted_root}"\nsigning_config = "../signing_config.json"\n'
+        "[ledger]\nanchor_in_rekor = true\n"
+    )
+    site.commit("sign")
+    assert site.run("release").returncode == 0
+    deployed = site.run("deploy", "--sha", site.sha, "--environment", "staging")
+    assert (deployed.returncode, "was not anchored: Sigstore did not log" in deployed.stderr) == (0, True)
+    (outside / "signing_config.json").write_bytes(sigstore.signing_config.read_bytes())
+    assert site.run("rollback", "--sha", site.sha, "--environment", "staging").returncode == 0
+    assert site.json("ledger", "anchor")["bundle"]
+    assert "in a transparency log" in site.run("ledger", "verify", "--against", "repository").stdout
