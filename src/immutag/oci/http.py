@@ -44,6 +44,7 @@ class Http:
         self._user_agent = user_agent
         self._environ = os.environ if environ is None else environ
         self._trusted: TrustedCertificates | None = None
+        self._proxies: dict[tuple[str, str], Proxy] = {}
         self._idle: list[Curl] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -145,7 +146,10 @@ class Http:
             raise NoAnswer(Fault.NONSENSE, url, "an address that is not http or https")
         if not url.isascii():
             raise NoAnswer(Fault.NONSENSE, url, "an address that is not ASCII")
-        return proxy_for(target.scheme, target.hostname, self._environ)
+        way = (target.scheme, target.hostname)
+        if way not in self._proxies:
+            self._proxies[way] = proxy_for(*way, self._environ)
+        return self._proxies[way]
 
     def _certificates(self) -> TrustedCertificates:
         if self._trusted is None:

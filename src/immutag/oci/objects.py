@@ -58,11 +58,11 @@ class Objects:
         """Keep bytes that were checked against this digest, unless they are large."""
         if len(found) > OBJECT_LIMIT_BYTES:
             return
-        path = Path(self._path(content))
+        path = self._path(content)
         with suppress(OSError):  # no room, or no right to write here: the next look asks the registry again
             _write(path, found)
             if len(found) > _SMALL_BYTES or content.hex.endswith("0"):
-                _prune(path)
+                _prune(Path(path))
 
     def _path(self, content: Digest) -> str:
         """A plain text, since an audit asks for thousands."""
@@ -70,19 +70,25 @@ class Objects:
         return f"{self.folder}/{content.algorithm}/{digits[:2]}/{digits}"
 
 
-def _write(path: Path, found: bytes) -> None:
+def _write(path: str, found: bytes) -> None:
     """All of it or nothing, whoever else writes the same."""
-    half = path.with_name(f".{os.getpid()}-{threading.get_ident()}")
+    folder = os.path.dirname(path)  # noqa: PTH120 - as `_path`
+    half = f"{folder}/.{os.getpid()}-{threading.get_ident()}"
     try:
         try:
-            half.write_bytes(found)
+            _fill(half, found)
         except FileNotFoundError:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            half.write_bytes(found)
-        half.replace(path)
+            Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+            _fill(half, found)
+        os.replace(half, path)  # noqa: PTH105
     except OSError:
-        half.unlink(missing_ok=True)
+        Path(half).unlink(missing_ok=True)
         raise
+
+
+def _fill(path: str, found: bytes) -> None:
+    with open(path, "wb", buffering=0) as file:  # noqa: PTH123
+        file.write(found)
 
 
 def _prune(newest: Path) -> None:
