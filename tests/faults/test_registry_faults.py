@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from email.utils import formatdate
+from pathlib import Path
 from typing import BinaryIO
 
 import pytest
@@ -20,6 +21,7 @@ from immutag.core.errors import (
     PushFailure,
     RegistryAuth,
     RegistryUnavailable,
+    SoftVerifyToolError,
 )
 from immutag.core.values import Digest, GitSha, Repository
 from immutag.oci import IMAGE_INDEX, IMAGE_MANIFEST, Descriptor, listing
@@ -29,6 +31,8 @@ from immutag.oci.referrers import legacy_manifest, listed_by_api, referrers
 from immutag.oci.registry import Registry
 from immutag.oci.session import Limits
 from immutag.oci.standard_tag import Suffix
+from immutag.trust.places import look
+from immutag.usecases.retention import Gather
 from tests.faults.hostile_registry import (
     HostileRegistry,
     Play,
@@ -380,6 +384,29 @@ def test_a_token_server_elsewhere_is_not_even_asked(start: Start, http: Http) ->
         ).resolve(SHA)  # fmt: skip
     assert proxy.requests[0].path.startswith("http://registry.example/")
     assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1", "2130706433", "127%2e0.0.1", "[::ffff:127.0.0.1]"])
+def test_a_registry_elsewhere_sends_us_to_no_service_of_this_machine(host: str, start: Start) -> None:
+    here = start(_always(_found()))
+    proxy = start(lambda _, wire: wire.answer(307, {"Location": f"http://{host}:{here.port}/"}))
+    with Http(environ={"http_proxy": proxy.url}) as proxied, pytest.raises(RegistryUnavailable) as caught:
+        Registry(
+            Repository("registry.example", "api"), http=proxied, plain_http=True, limits=FAST
+        ).resolve(SHA)  # fmt: skip
+    assert "this machine" in caught.value.found
+    assert here.requests == []
+
+
+def test_an_authoritys_file_may_have_any_name(tmp_path: Path) -> None:
+    ca, folder = tmp_path / "authorité.pem", tmp_path / "certs"
+    ca.write_text("no certificate")
+    folder.mkdir()
+    (folder / "0a1b2c3d.0").touch()
+    with Http(ca=ca, environ={"SSL_CERT_DIR": str(folder)}) as secured, pytest.raises(RegistryUnavailable):
+        Registry(
+            Repository(f"127.0.0.1:{free_port()}", "a"), http=secured, plain_http=False, limits=FAST
+        ).ping()
 
 
 @pytest.mark.parametrize(
@@ -931,6 +958,11 @@ def _artifact(subject: bytes) -> bytes:
     }).encode()  # fmt: skip
 
 
+def _descriptor(content: bytes) -> dict[str, object]:
+    about = described(content, LAYER)
+    return {"mediaType": LAYER, "digest": str(about.digest), "size": about.size_bytes}
+
+
 def _index(*children: bytes) -> bytes:
     listed = [described(child) for child in children]
     entries = [
@@ -995,6 +1027,36 @@ def test_a_referrer_is_one_by_its_own_word(play: Play, found: list[bytes], start
 def test_referrers_that_cannot_be_determined_are_not_none(play: Play, start: Start, http: Http) -> None:
     with pytest.raises(RegistryUnavailable):
         referrers(client(http, start(play)), described(MANIFEST).digest)
+
+
+def test_referrers_that_take_for_ever_are_no_answer(
+    start: Start, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = client(http, start(Attached(_index(ABOUT_IT), (404, b""), ABOUT_IT)))
+    monkeypatch.setattr("immutag.oci.referrers._PATIENCE_S", -1.0)
+    with pytest.raises(RegistryUnavailable, match="more referrers"):
+        referrers(registry, described(MANIFEST).digest)
+    monkeypatch.undo()
+    monkeypatch.setattr("immutag.trust.places._PATIENCE_S", -1.0)
+    bundle = ABOUT_IT.replace(b"application/x.sig", b"application/vnd.dev.sigstore.bundle.v0.3+json")
+    bundle = bundle.replace(b'"layers": []', b'"layers": [%b]' % json.dumps(_descriptor(BLOB)).encode())
+    registry = client(http, start(Attached(_index(bundle), (404, b""), bundle)))
+    with pytest.raises(SoftVerifyToolError, match="more is attached"):
+        look(registry, described(MANIFEST).digest)
+
+
+def test_more_than_can_belong_to_an_image_is_no_list_of_what_to_spare(
+    start: Start, http: Http, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = client(http, start(Attached(_index(ABOUT_IT), (404, b""), ABOUT_IT)))
+    gather = Gather(lambda _: registry, None, None)
+    subject = described(MANIFEST).digest
+    assert [piece.digest for piece in gather.attached(registry.repository, subject)] == [
+        described(ABOUT_IT).digest
+    ]
+    monkeypatch.setattr("immutag.usecases.retention._PIECES", 0)
+    with pytest.raises(RegistryUnavailable, match="more belongs"):
+        gather.attached(registry.repository, subject)
 
 
 def test_a_legacy_signature_is_a_manifest_and_not_the_image(start: Start, http: Http) -> None:
