@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from immutag.core.errors import ConfigInvalid
 from immutag.core.trust import IdentityRule, Pattern
 from immutag.core.values import Digest, ImageRef, Repository
+from immutag.trust.checks import VOUCHING
+from immutag.trust.enforcers.admission import REKOR
 from immutag.trust.enforcers.kyverno import kyverno
 from immutag.trust.enforcers.policy_controller import policy_controller
 from immutag.trust.enforcers.render import (
@@ -43,7 +45,7 @@ BY_ANY_OF_OURS = IdentityRule(
 )
 BY_A_PERSON = IdentityRule(Pattern(r"https://.*\.example", regexp=True), Pattern("dev@example.com"))
 CERTIFICATE, LOG = b"a certificate", b"a log's key"
-_LOG = {
+_LOG: dict[str, Any] = {
     "baseUrl": "https://log.example",
     "hashAlgorithm": "SHA2_256",
     "publicKey": {"rawBytes": base64.b64encode(LOG).decode()},
@@ -198,7 +200,7 @@ def test_kyverno_asks_for_any_signer_of_every_kind_of_container() -> None:
         )
         assert expression.endswith(".all(accepted, accepted > 0)")
     named = set(re.findall(r"attestors\.(\w+)", " ".join(expressions)))
-    assert named == set(attestors([policy])) == {"key1", "key2", "identities"}
+    assert named == set(attestors([policy])) == {"key1", "key2", "identity1", "identity2"}
     assert policy["spec"]["validationActions"] == ["Deny"]
     assert policy["spec"]["failurePolicy"] == "Fail"
 
@@ -207,15 +209,15 @@ def test_kyverno_trusts_what_the_rule_trusts() -> None:
     found = attestors(kyverno(EVERYBODY, BOTH))
     assert [found[name]["key"]["data"] for name in ("key1", "key2")] == [KEY.text, OTHER.text]
     assert found["key1"]["ctlog"] == {"insecureIgnoreTlog": True}
-    assert found["identities"]["keyless"]["identities"] == [
-        {"issuer": GITHUB, "subject": WORKFLOW},
-        {"issuerRegExp": r"^(?:https://.*\.example)$", "subject": "dev@example.com"},
+    assert [found[name]["keyless"]["identities"] for name in ("identity1", "identity2")] == [
+        [{"issuer": GITHUB, "subject": WORKFLOW}],
+        [{"issuerRegExp": r"^(?:https://.*\.example)$", "subject": "dev@example.com"}],
     ]
-    assert "insecureIgnoreTlog" not in found["identities"]["ctlog"]
+    assert found["identity1"]["ctlog"] == found["identity2"]["ctlog"] == {"url": REKOR}
     logged = attestors(kyverno(Rule((KEY,), (), transparency_log=True), BOTH))
     assert "insecureIgnoreTlog" not in logged["key1"]["ctlog"]
     assert set(attestors(kyverno(Rule((KEY,), ()), BOTH))) == {"key1"}
-    assert set(attestors(kyverno(Rule((), (BY_GITHUB,)), BOTH))) == {"identities"}
+    assert set(attestors(kyverno(Rule((), (BY_GITHUB,)), BOTH))) == {"identity1"}
 
 
 def covered(globs: list[str], reference: str) -> bool:
@@ -241,23 +243,30 @@ def test_the_short_names_of_docker_hub_are_covered() -> None:
 
 
 def test_policy_controller_takes_any_signer_in_the_forms_that_it_can_read() -> None:
-    """Of keys it reads no bundles (its validator says so)."""
+    """Of keys it reads no bundles, and a bundle by one identity only, as an attestation of one type."""
     (policy,) = documents(policy_controller(EVERYBODY, BOTH))
     assert policy["apiVersion"] == "policy.sigstore.dev/v1beta1"
     assert policy["spec"]["mode"] == "enforce"
     authorities = {each["name"]: each for each in policy["spec"]["authorities"]}
-    assert list(authorities) == [
-        "key-1", "key-2", "identities-bundle", "identities-legacy",
-    ]  # fmt: skip
-    forms = [each["signatureFormat"] for each in authorities.values()]
-    assert forms == ["legacy", "legacy", "bundle", "legacy"]
+    forms = {name: each["signatureFormat"] for name, each in authorities.items()}
+    assert forms == {
+        "key-1": "legacy", "key-2": "legacy",
+        "identity-1-signature": "bundle", "identity-1-provenance": "bundle",
+        "identity-1-provenance-v02": "bundle",
+        "identity-2-signature": "bundle", "identity-2-provenance": "bundle",
+        "identity-2-provenance-v02": "bundle",
+        "identities-legacy": "legacy",
+    }  # fmt: skip
     assert authorities["key-2"]["key"] == {"data": OTHER.text}
     assert authorities["key-1"]["ctlog"] == {}
-    assert authorities["identities-bundle"]["keyless"]["identities"][0] == {
-        "issuer": GITHUB,
-        "subject": WORKFLOW,
-    }
-    assert authorities["identities-bundle"]["ctlog"]["url"]
+    github, person = authorities["identities-legacy"]["keyless"]["identities"]
+    assert github == {"issuer": GITHUB, "subject": WORKFLOW}
+    for name, identity in (("identity-1", github), ("identity-2", person)):
+        bundles = [each for each in authorities.values() if each["name"].startswith(name)]
+        assert [each["keyless"]["identities"] for each in bundles] == [[identity]] * 3
+        asked = [each["attestations"] for each in bundles]
+        assert tuple(each["predicateType"] for (each,) in asked) == VOUCHING
+    assert authorities["identity-1-signature"]["ctlog"] == {"url": REKOR}
 
 
 def test_policy_controller_covers_digests_of_both_repositories() -> None:
@@ -281,7 +290,14 @@ def test_signatures_elsewhere_are_looked_for_there() -> None:
 def test_a_private_sigstore_is_told_kyverno_whole() -> None:
     for each in attestors(kyverno(PRIVATE, BOTH)).values():
         assert each["trustedRoot"] == {"value": ROOT}
-        assert "sigstore.dev" not in str(each["ctlog"])
+        assert each["ctlog"] == {"url": "https://log.example"}
+
+
+def test_kyverno_always_has_a_log_to_name() -> None:
+    """It refuses an attestor whose log has no URL."""
+    root = json.dumps({name: each for name, each in json.loads(ROOT).items() if name != "tlogs"})
+    found = attestors(kyverno(Rule((), (BY_GITHUB,), trusted_root=File(Path("x"), root)), BOTH))
+    assert found["identity1"]["ctlog"] == {"url": REKOR}
 
 
 def test_a_private_sigstore_is_a_trust_root_for_policy_controller() -> None:
@@ -301,7 +317,14 @@ def test_a_private_sigstore_is_a_trust_root_for_policy_controller() -> None:
         assert authority["ctlog"] == {"trustRootRef": name}
         if "keyless" in authority:
             assert authority["keyless"]["trustRootRef"] == name
-            assert authority["rfc3161timestamp"] == {"trustRootRef": name}
+        assert "rfc3161timestamp" not in authority  # it would ask for no log's proof any more
+
+
+def test_policy_controller_is_told_of_no_log_that_makes_it_refuse_the_root() -> None:
+    second = {**_LOG, "publicKey": {**_LOG["publicKey"], "keyDetails": "PKIX_ED25519"}}
+    text = json.dumps({**json.loads(ROOT), "tlogs": [second, {**_LOG, "baseUrl": "https://first.example"}]})
+    (log,) = documents([trust_root("us", text)])[0]["spec"]["sigstoreKeys"]["tLogs"]
+    assert log["baseURL"] == "https://first.example"
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"certificateAuthorities": [{}]}', f"{ROOT}\n{ROOT}"])

@@ -1,7 +1,8 @@
 """The one trust rule of the configuration for Kyverno, as an ImageValidatingPolicy. Pure.
 
 That kind is stable since 1.17; a ClusterPolicy with `verifyImages` is deprecated since then. `trustedRoot`,
-for a Sigstore that is not the public one, came later: older ones do not know the field.
+for a Sigstore that is not the public one, came later: older ones do not know the field. As of 1.19.1: of an
+attestor with two identities it takes no bundle, and a `ctlog` must have the URL of a log, or need none.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from immutag.core.values import Repository
 from immutag.trust.enforcers.admission import REKOR, identity_fields, policy_name, spellings
 from immutag.trust.enforcers.render import Rule
+from immutag.trust.enforcers.trust_root import log_url
 from immutag.trust.enforcers.yaml import Value
 
 _OF_A_POD = ("containers", "initContainers", "ephemeralContainers")
@@ -65,14 +67,14 @@ def _attestors(rule: Rule) -> dict[str, dict[str, Value]]:
     unlogged: dict[str, Value] = {"insecureIgnoreTlog": True}
     common: dict[str, Value] = {}
     if rule.trusted_root:
-        log, common = {}, {"trustedRoot": {"value": rule.trusted_root.text.strip()}}
+        log = {"url": log_url(rule.trusted_root.text) or REKOR}
+        common = {"trustedRoot": {"value": rule.trusted_root.text.strip()}}
     if rule.signatures:
         common["source"] = {"repository": str(rule.signatures)}
     found: dict[str, dict[str, Value]] = {}
     for number, key in enumerate(rule.keys, 1):
         ctlog = log if rule.transparency_log else unlogged
         found[f"key{number}"] = {"key": {"data": key.text}, "ctlog": ctlog, **common}
-    if rule.identities:
-        keyless: dict[str, Value] = {"identities": identity_fields(rule.identities)}
-        found["identities"] = {"keyless": keyless, "ctlog": log, **common}
+    for number, identity in enumerate(identity_fields(rule.identities), 1):
+        found[f"identity{number}"] = {"keyless": {"identities": [identity]}, "ctlog": log, **common}
     return found

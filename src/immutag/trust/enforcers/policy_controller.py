@@ -1,18 +1,25 @@
 """The one trust rule of the configuration for sigstore's policy-controller, as a ClusterImagePolicy. Pure.
 
-It reads no bundles of keys (so keys need cosign's legacy form), and where it looks at timestamps, it does not
-ask for a log's proof as well.
+As of its version 0.13.1. It reads no bundles of keys, so keys need cosign's legacy form. It takes a bundle
+for an attestation, never for a signature, and only by one identity. Where it is told of timestamps it asks
+for no log's proof any more, so it is not told of them.
 """
 
 from collections.abc import Sequence
 
+from immutag.core.statement import COSIGN_SIGN, SLSA_PROVENANCE, SLSA_PROVENANCE_V02
 from immutag.core.values import Repository
 from immutag.trust.enforcers.admission import REKOR, identity_fields, policy_name, spellings
 from immutag.trust.enforcers.render import Rule
-from immutag.trust.enforcers.trust_root import has_timestamps, trust_root
+from immutag.trust.enforcers.trust_root import trust_root
 from immutag.trust.enforcers.yaml import Value
 
 _FULCIO = "https://fulcio.sigstore.dev"
+_VOUCHING = {
+    "signature": COSIGN_SIGN,
+    "provenance": SLSA_PROVENANCE,
+    "provenance-v02": SLSA_PROVENANCE_V02,
+}
 
 
 def policy_controller(rule: Rule, repositories: Sequence[Repository]) -> list[dict[str, Value]]:
@@ -35,7 +42,7 @@ def policy_controller(rule: Rule, repositories: Sequence[Repository]) -> list[di
 
 def _authorities(rule: Rule, root: str) -> list[Value]:
     """Any of them accepts an image; each reads one form of signatures."""
-    private = {"trustRootRef": root} if rule.trusted_root else None
+    private: dict[str, Value] | None = {"trustRootRef": root} if rule.trusted_root else None
     log: dict[str, Value] = {"ctlog": private or {"url": REKOR}}
     source: dict[str, Value] = {"source": [{"oci": str(rule.signatures)}]} if rule.signatures else {}
     found: list[Value] = []
@@ -43,14 +50,15 @@ def _authorities(rule: Rule, root: str) -> list[Value]:
         ctlog = log if rule.transparency_log else {"ctlog": {}}
         about = {"name": f"key-{number}", "signatureFormat": "legacy"}
         found.append({**about, "key": {"data": key.text}, **ctlog, **source})
-    if not rule.identities:
-        return found
-    keyless: dict[str, Value] = {"url": _FULCIO, "identities": identity_fields(rule.identities)}
-    times: dict[str, Value] = {}
-    if private and rule.trusted_root:
-        keyless |= private
-        times = {"rfc3161timestamp": private} if has_timestamps(rule.trusted_root.text) else {}
-    for form in ("bundle", "legacy"):
-        about = {"name": f"identities-{form}", "signatureFormat": form}
-        found.append({**about, "keyless": keyless, **log, **times, **source})
+    identities = identity_fields(rule.identities)
+    for number, identity in enumerate(identities, 1):
+        keyless = {"url": _FULCIO, "identities": [identity], **(private or {})}
+        for kind, predicate_type in _VOUCHING.items():
+            about = {"name": f"identity-{number}-{kind}", "signatureFormat": "bundle"}
+            wanted = {"attestations": [{"name": kind, "predicateType": predicate_type}]}
+            found.append({**about, "keyless": keyless, **wanted, **log, **source})
+    if identities:
+        about = {"name": "identities-legacy", "signatureFormat": "legacy"}
+        keyless = {"url": _FULCIO, "identities": identities, **(private or {})}
+        found.append({**about, "keyless": keyless, **log, **source})
     return found

@@ -1,6 +1,6 @@
 """The one trust rule of the configuration as other tools' command lines. Pure; their policies: `admission`.
 
-Others look for a signature by cosign, we also take SLSA provenance by the same signers. Their regular
+cosign takes any attestation by the same signers for a signature, we take SLSA provenance only. Their regular
 expressions are Go's, and search: ours have to match all of a text, so they are anchored on the way.
 """
 

@@ -1,27 +1,37 @@
 """A trusted root as policy-controller's TrustRoot, for a Sigstore that is not the public one. Pure."""
 
 import base64
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from immutag.core.errors import ConfigInvalid
 from immutag.core.values import shown
 from immutag.oci.manifest import load
 from immutag.trust.enforcers.yaml import Value
 
+T = TypeVar("T")
 _HASHES = {"SHA2_256": "sha-256", "SHA2_384": "sha-384", "SHA2_512": "sha-512"}
 
 
 def trust_root(name: str, text: str) -> dict[str, Value]:
     """The resource. Raises ConfigInvalid for what is not exactly one trusted root."""
+    return {
+        "apiVersion": "policy.sigstore.dev/v1alpha1",
+        "kind": "TrustRoot",
+        "metadata": {"name": name},
+        "spec": {"sigstoreKeys": _read(text, _keys)},
+    }
+
+
+def log_url(text: str) -> str | None:
+    """Where the first of the root's logs of signatures is, if it has any. Raises ConfigInvalid."""
+    return _read(text, lambda root: next((str(each["baseUrl"]) for each in root.get("tlogs", [])), None))
+
+
+def _read(text: str, read: Callable[[Mapping[str, Any]], T]) -> T:
     document = load(text.encode(), wrong=ConfigInvalid)
     try:
-        keys: dict[str, Value] = {
-            "certificateAuthorities": [_authority(each) for each in document["certificateAuthorities"]],
-            "tLogs": [_log(each) for each in document.get("tlogs", [])],
-            "ctLogs": [_log(each) for each in document.get("ctlogs", [])],
-            "timestampAuthorities": [_authority(each) for each in document.get("timestampAuthorities", [])],
-        }
+        return read(document)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ConfigInvalid(
             "the trusted root cannot be told others",
@@ -29,17 +39,21 @@ def trust_root(name: str, text: str) -> dict[str, Value]:
             found=shown(f"{type(error).__name__}: {error}"),
             remedy="correct [trust] trusted_root",
         ) from None
+
+
+def _keys(root: Mapping[str, Any]) -> dict[str, Value]:
+    """One log with an Ed25519 key and policy-controller 0.13.1 refuses the whole root; it cannot read what
+    such logs (Rekor v2) prove either."""
     return {
-        "apiVersion": "policy.sigstore.dev/v1alpha1",
-        "kind": "TrustRoot",
-        "metadata": {"name": name},
-        "spec": {"sigstoreKeys": keys},
+        "certificateAuthorities": [_authority(each) for each in root["certificateAuthorities"]],
+        "tLogs": [_log(each) for each in root.get("tlogs", []) if not _ed25519(each)],
+        "ctLogs": [_log(each) for each in root.get("ctlogs", [])],
+        "timestampAuthorities": [_authority(each) for each in root.get("timestampAuthorities", [])],
     }
 
 
-def has_timestamps(text: str) -> bool:
-    """Whether the root has authorities for timestamps. Raises ConfigInvalid."""
-    return bool(load(text.encode(), wrong=ConfigInvalid).get("timestampAuthorities"))
+def _ed25519(log: Mapping[str, Any]) -> bool:
+    return "ED25519" in str(log["publicKey"].get("keyDetails"))
 
 
 def _authority(fields: Mapping[str, Any]) -> dict[str, Value]:
