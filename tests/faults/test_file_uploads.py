@@ -130,13 +130,13 @@ def test_who_takes_all_and_says_nothing_is_given_up(send: Sender) -> None:
 @pytest.mark.slow
 def test_who_takes_longer_than_a_stall_but_goes_on_taking_is_waited_for(send: Sender) -> None:
     def amble(request: Request, wire: Wire) -> None:
-        for _sip in range(5):
-            wire.read(request.length // 5)
+        for _sip in range(10):
+            wire.read(request.length // 10)
             time.sleep(0.5)
-        wire.read(request.length % 5)
+        wire.read(request.length % 10)
         wire.answer(201)
 
-    assert send(amble, stall_s=1).status == 201
+    assert send(amble, stall_s=3).status == 201
 
 
 def test_who_takes_it_drop_by_drop_has_only_so_long(send: Sender) -> None:
