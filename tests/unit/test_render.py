@@ -314,7 +314,8 @@ def test_a_private_sigstore_is_a_trust_root_for_policy_controller() -> None:
     ]
     assert keys["tLogs"][0]["hashAlgorithm"] == "sha-256"
     for authority in policy["spec"]["authorities"]:
-        assert authority["ctlog"] == {"trustRootRef": name}
+        # without a URL it would be dropped, and no log's proof be asked for
+        assert authority["ctlog"] == {"url": "https://log.example", "trustRootRef": name}
         if "keyless" in authority:
             assert authority["keyless"]["trustRootRef"] == name
         assert "rfc3161timestamp" not in authority  # it would ask for no log's proof any more

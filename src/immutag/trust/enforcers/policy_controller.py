@@ -2,7 +2,8 @@
 
 As of its version 0.13.1. It reads no bundles of keys, so keys need cosign's legacy form. It takes a bundle
 for an attestation, never for a signature, and only by one identity. Where it is told of timestamps it asks
-for no log's proof any more, so it is not told of them.
+for no log's proof any more, so it is not told of them. Nor does it ask where a `ctlog` has no URL: it is
+dropped, also if it names a root.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from immutag.core.statement import COSIGN_SIGN, SLSA_PROVENANCE, SLSA_PROVENANCE
 from immutag.core.values import Repository
 from immutag.trust.enforcers.admission import REKOR, identity_fields, policy_name, spellings
 from immutag.trust.enforcers.render import Rule
-from immutag.trust.enforcers.trust_root import trust_root
+from immutag.trust.enforcers.trust_root import log_url, trust_root
 from immutag.trust.enforcers.yaml import Value
 
 _FULCIO = "https://fulcio.sigstore.dev"
@@ -42,8 +43,9 @@ def policy_controller(rule: Rule, repositories: Sequence[Repository]) -> list[di
 
 def _authorities(rule: Rule, root: str) -> list[Value]:
     """Any of them accepts an image; each reads one form of signatures."""
-    private: dict[str, Value] | None = {"trustRootRef": root} if rule.trusted_root else None
-    log: dict[str, Value] = {"ctlog": private or {"url": REKOR}}
+    private: dict[str, Value] = {"trustRootRef": root} if rule.trusted_root else {}
+    url = log_url(rule.trusted_root.text) if rule.trusted_root else None
+    log: dict[str, Value] = {"ctlog": {"url": url or REKOR, **private}}
     source: dict[str, Value] = {"source": [{"oci": str(rule.signatures)}]} if rule.signatures else {}
     found: list[Value] = []
     for number, key in enumerate(rule.keys, 1):
@@ -52,13 +54,13 @@ def _authorities(rule: Rule, root: str) -> list[Value]:
         found.append({**about, "key": {"data": key.text}, **ctlog, **source})
     identities = identity_fields(rule.identities)
     for number, identity in enumerate(identities, 1):
-        keyless = {"url": _FULCIO, "identities": [identity], **(private or {})}
+        keyless = {"url": _FULCIO, "identities": [identity], **private}
         for kind, predicate_type in _VOUCHING.items():
             about = {"name": f"identity-{number}-{kind}", "signatureFormat": "bundle"}
             wanted = {"attestations": [{"name": kind, "predicateType": predicate_type}]}
             found.append({**about, "keyless": keyless, **wanted, **log, **source})
     if identities:
         about = {"name": "identities-legacy", "signatureFormat": "legacy"}
-        keyless = {"url": _FULCIO, "identities": identities, **(private or {})}
+        keyless = {"url": _FULCIO, "identities": identities, **private}
         found.append({**about, "keyless": keyless, **log, **source})
     return found
