@@ -35,8 +35,10 @@ ISSUER = "https://issuer.example.com"
 PERSON = "dev@example.com"
 Key = ec.EllipticCurvePrivateKey
 _SCTS = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
+_ISSUER_ONCE = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _ISSUER = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
-_ORIGIN = "log.example.com"
+_LOG = "log.example.com"
+_ORIGIN = f"{_LOG} - 1"  # with the number of its tree, as the first generation writes it
 _START = "2020-01-01T00:00:00Z"
 _TSA = """\
 [tsa]
@@ -140,6 +142,7 @@ class PaperSigstore:
             .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(
                 self.authority.key.public_key()), critical=False)
+            .add_extension(x509.UnrecognizedExtension(_ISSUER_ONCE, text), critical=False)
             .add_extension(x509.UnrecognizedExtension(
                 _ISSUER, bytes([0x0C, len(text)]) + text), critical=False)
         )  # fmt: skip
@@ -162,7 +165,7 @@ class PaperSigstore:
         root = hashlib.sha256(b"\x00" + (body if tree is None else tree)).digest()
         note = f"{_ORIGIN}\n1\n{_base64(root)}\n"
         signature = key.sign(note.encode(), ec.ECDSA(hashes.SHA256()))
-        checkpoint = f"{note}\n— {_ORIGIN} {_base64(key_id(key)[:4] + signature)}\n"
+        checkpoint = f"{note}\n— {_LOG} {_base64(key_id(key)[:4] + signature)}\n"
         promise = self.promise(body, at=at, log=log)
         return {
             "logIndex": "0",
@@ -189,8 +192,7 @@ class PaperSigstore:
             "logID": key_id(key).hex(),
             "logIndex": 0,
         }
-        content = json.dumps(payload, separators=(",", ":"), sort_keys=True).encode()
-        signature = key.sign(content, ec.ECDSA(hashes.SHA256()))
+        signature = key.sign(_canonical(payload), ec.ECDSA(hashes.SHA256()))
         return {"SignedEntryTimestamp": _base64(signature), "Payload": payload}
 
     def bundle(
@@ -297,10 +299,10 @@ def entry_body(kind: str, envelope: Envelope, verifier: bytes) -> bytes:
         spec: dict[str, Any] = {
             "content": {"envelope": inner, "hash": payload_hash, "payloadHash": payload_hash}
         }
-        return json.dumps({"apiVersion": "0.0.2", "kind": "intoto", "spec": spec}).encode()
+        return _canonical({"apiVersion": "0.0.2", "kind": "intoto", "spec": spec})
     signatures = [{"signature": _base64(signature), "verifier": _base64(verifier)}]
     spec = {"envelopeHash": payload_hash, "payloadHash": payload_hash, "signatures": signatures}
-    return json.dumps({"apiVersion": "0.0.1", "kind": "dsse", "spec": spec}).encode()
+    return _canonical({"apiVersion": "0.0.1", "kind": "dsse", "spec": spec})
 
 
 def hashedrekord(content: bytes, signature: bytes, verifier: bytes) -> bytes:
@@ -309,7 +311,12 @@ def hashedrekord(content: bytes, signature: bytes, verifier: bytes) -> bytes:
         "data": {"hash": {"algorithm": "sha256", "value": hashlib.sha256(content).hexdigest()}},
         "signature": {"content": _base64(signature), "publicKey": {"content": _base64(verifier)}},
     }
-    return json.dumps({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": spec}).encode()
+    return _canonical({"apiVersion": "0.0.1", "kind": "hashedrekord", "spec": spec})
+
+
+def _canonical(document: dict[str, Any]) -> bytes:
+    """As logs write JSON: other verifiers write it again before they hash it."""
+    return json.dumps(document, separators=(",", ":"), sort_keys=True).encode()
 
 
 def key_id(key: Key) -> bytes:

@@ -4,24 +4,13 @@ The page is the table of these tests: its commands are run as they stand there, 
 against what happens. Every reader is also asked with another key or for another identity, and must refuse.
 """
 
-from pathlib import Path
-
 import pytest
 
 from immutag.core.values import ImageRef
 from tests.parts.bench import NOBODY, PERSON, Bench
+from tests.parts.interop_page import table
 
 pytestmark = pytest.mark.slow
-
-PAGE = Path(__file__).parents[2] / "docs/reference/interop.md"
-
-
-def table(heading: str) -> list[list[str]]:
-    """The rows of the page's table under this heading, without its head."""
-    section = PAGE.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
-
 
 OURS, THEIRS = table("What immutag writes"), table("What cosign writes")
 READERS = ("cosign 3", "cosign 2", "immutag")
