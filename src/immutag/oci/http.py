@@ -44,7 +44,7 @@ class Http:
         self._user_agent = user_agent
         self._environ = os.environ if environ is None else environ
         self._trusted: TrustedCertificates | None = None
-        self._proxies: dict[tuple[str, str], Proxy] = {}
+        self._proxies: dict[str, Proxy] = {}  # by scheme and host, as they stand in an address
         self._idle: list[Curl] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -141,15 +141,16 @@ class Http:
 
     def _proxy(self, url: str) -> Proxy:
         """The proxy on the way to an address. Raises NoAnswer for one that is no web address."""
-        target = urlsplit(url)
-        if target.scheme not in ("http", "https") or not target.hostname:
-            raise NoAnswer(Fault.NONSENSE, url, "an address that is not http or https")
         if not url.isascii():
             raise NoAnswer(Fault.NONSENSE, url, "an address that is not ASCII")
-        way = (target.scheme, target.hostname)
-        if way not in self._proxies:
-            self._proxies[way] = proxy_for(*way, self._environ)
-        return self._proxies[way]
+        server = "/".join(url.split("/", 3)[:3])
+        proxy = self._proxies.get(server)
+        if proxy is None:
+            target = urlsplit(url)
+            if target.scheme not in ("http", "https") or not target.hostname:
+                raise NoAnswer(Fault.NONSENSE, url, "an address that is not http or https")
+            proxy = self._proxies[server] = proxy_for(target.scheme, target.hostname, self._environ)
+        return proxy
 
     def _certificates(self) -> TrustedCertificates:
         if self._trusted is None:

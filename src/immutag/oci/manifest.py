@@ -119,9 +119,7 @@ def decode(content: bytes, *, wrong: type[ImmutagError], limit_bytes: int = MANI
     if len(content) > limit_bytes:
         _refuse(wrong, "a document is too large", f"at most {limit_bytes} bytes", f"{len(content)}")
     try:
-        document: object = json.loads(
-            content.decode(), object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite
-        )
+        document: object = _JSON.decode(content.decode())
     except (ValueError, RecursionError) as error:
         _refuse(wrong, "a document is not JSON", "JSON in UTF-8, each key once", str(error))
     if not _shallow(document):
@@ -281,14 +279,18 @@ def _finite(text: str) -> float:
     return number
 
 
+_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite)
+_CONTAINERS = (dict, list)
+
+
 def _shallow(document: object) -> bool:
-    level: list[Any] = [document] if isinstance(document, dict | list) else []
+    level: list[Any] = [document] if isinstance(document, _CONTAINERS) else []
     for _ in range(_DEPTH):
         level = [
             inner
             for value in level
             for inner in (value.values() if isinstance(value, dict) else value)
-            if isinstance(inner, dict | list)
+            if isinstance(inner, _CONTAINERS)
         ]
         if not level:
             return True

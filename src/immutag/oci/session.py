@@ -102,7 +102,7 @@ class Session:
             )
 
         def converse() -> Response:
-            return self._converse(method, urljoin(self.base, url), scope, headers or {}, ask)
+            return self._converse(method, self._absolute(url), scope, headers or {}, ask)
 
         return self._patiently(converse) if again else converse()
 
@@ -136,7 +136,7 @@ class Session:
                 )
 
             def converse() -> Streamed:
-                return self._converse("GET", urljoin(self.base, url), scope, headers or {}, ask)
+                return self._converse("GET", self._absolute(url), scope, headers or {}, ask)
 
             yield self._patiently(converse)
 
@@ -146,9 +146,9 @@ class Session:
 
     def _converse(self, method: str, url: str, scope: str, headers: Mapping[str, str], ask: Ask[A]) -> A:
         """One request with what the registry wants to see; after a 401 once more with something newer."""
-        shown_to_it = self._authorization.header(scope) if same_origin(url, self.base) else None
+        shown_to_it = self._authorization.header(scope) if self._is_ours(url) else None
         answer, final = self._follow(method, url, headers, shown_to_it, ask)
-        if answer.status == 401 and same_origin(final, self.base):
+        if answer.status == 401 and self._is_ours(final):
             offered = answer.headers.get("WWW-Authenticate", "")
             renewed = self._authorization.renewed(offered, scope, refused=shown_to_it)
             answer, _ = self._follow(method, url, headers, renewed, ask)
@@ -159,12 +159,18 @@ class Session:
     ) -> tuple[A, str]:
         """Redirects of reading requests, a few of them. Another server never sees the authorization."""
         for _ in range(self.limits.redirects + 1):
-            own = authorization is not None and same_origin(url, self.base)
+            own = authorization is not None and self._is_ours(url)
             answer = ask(url, {**headers, "Authorization": authorization or ""} if own else headers)
             if answer.status not in _REDIRECTS or method not in ("GET", "HEAD"):
                 return answer, url
             url = self.elsewhere(url, answer.headers.get("Location", ""))
         raise NoAnswer(Fault.NONSENSE, url, f"more than {self.limits.redirects} redirects")
+
+    def _absolute(self, url: str) -> str:
+        return self.base + url if url.startswith("/v2/") else urljoin(self.base, url)
+
+    def _is_ours(self, url: str) -> bool:
+        return url.startswith(f"{self.base}/") or same_origin(url, self.base)
 
     def elsewhere(self, url: str, location: str) -> str:
         """The address that an answer sends us to, if we may go there: no way down to plain HTTP, none to
@@ -177,7 +183,7 @@ class Session:
             raise NoAnswer(Fault.NONSENSE, url, "it sends us to an address that is none") from None
         if not location or parts.scheme not in ("http", "https") or not host or parts.username is not None:
             raise NoAnswer(Fault.NONSENSE, url, f"it sends us to {location or 'nowhere'}")
-        if same_origin(target, self.base):
+        if self._is_ours(target):
             return target
         local = is_loopback(urlsplit(self.base).hostname or "")
         if names_this_machine(host) and not local:
