@@ -15,6 +15,8 @@ from immutag.cli.report import open_report
 if TYPE_CHECKING:
     from immutag.project import Project
 
+_GARBAGE = 20_000  # objects more than before, until it is looked for
+
 
 def directory(options: argparse.Namespace) -> Path:
     """The folder that the command starts from."""
@@ -31,6 +33,8 @@ def open_project(options: argparse.Namespace) -> Iterator["Project"]:
         open_report(options) as report,
         Project.open(directory(options), config, os.environ, report) as project,
     ):
+        gc.freeze()  # what is imported stays; importing the rest would have it looked through again and again
+        gc.set_threshold(_GARBAGE)
         gc.enable()
         yield project
 
