@@ -10,7 +10,7 @@ Redirects are answers like any other. libcurl is loaded when the first request i
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -105,15 +105,13 @@ class Http:
         from immutag.oci.transfer import Bounds, Transfer
 
         transfer = Transfer(url, Bounds(None, timeout_s, stall_s), self._closed)
-        multi, handle = pycurl.CurlMulti(), pycurl.Curl()
+        handle = pycurl.Curl()
         try:
             self._prepare(handle, transfer, "GET", headers)
-            multi.add_handle(handle)
-            blocks = transfer.drive(multi)
-            first = next(blocks, b"")  # the headers are complete before the first block comes
-            yield Streamed(transfer.status, transfer.headers, chain((first,) if first else (), blocks))
+            with closing(transfer.drive(handle)) as blocks:
+                first = next(blocks, b"")  # the headers are complete before the first block comes
+                yield Streamed(transfer.status, transfer.headers, chain((first,) if first else (), blocks))
         finally:
-            multi.close()
             handle.close()
 
     @contextmanager

@@ -3,7 +3,7 @@
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 
 from immutag.core.errors import RegistryUnavailable
 from immutag.core.frozen import frozen
@@ -113,19 +113,29 @@ class Transfer:
         if self._error is not None:
             raise self._error
 
-    def drive(self, multi: pycurl.CurlMulti) -> Iterator[bytes]:
-        """Only as far as the reader reads: memory stays flat however slow the reader is."""
-        running = 1
-        while running:
-            _, running = multi.perform()
-            if self.blocks:
-                block, self.blocks = b"".join(self.blocks), []
-                yield block
-            elif running:
-                multi.select(1.0)
-        _, _, failed = multi.info_read()
-        for _, number, text in failed:
-            raise self.failure(number, text)
+    def drive(self, handle: pycurl.Curl) -> Generator[bytes, None, None]:
+        """Only as far as the reader reads: memory stays flat however slow the reader is. Nothing of ours is
+        called for a block, of which there are thousands."""
+        handle.setopt(pycurl.WRITEFUNCTION, self.blocks.append)
+        handle.setopt(pycurl.NOPROGRESS, 1)
+        multi = pycurl.CurlMulti()
+        try:
+            multi.add_handle(handle)
+            running = 1
+            while running:
+                self.require_open()
+                _, running = multi.perform()
+                if self.blocks:
+                    block = b"".join(self.blocks)
+                    self.blocks.clear()
+                    self._received_bytes += len(block)
+                    yield block
+                elif running:
+                    multi.select(1.0)
+            for _, number, text in multi.info_read()[2]:
+                raise self.failure(number, text)
+        finally:
+            multi.close()
 
     def _on_header(self, line: bytes) -> int | None:
         self._headers_bytes += len(line)
@@ -143,7 +153,7 @@ class Transfer:
     def _begin(self, line: bytes) -> int | None:
         """A status line: after a 100, or a proxy's own answer, comes another. Trailers are left aside."""
         found = re.match(_STATUS_LINE, line)
-        if found and not self._received_bytes:
+        if found and not self._received_bytes and not self.blocks:
             self.headers, self.status, self._in_headers = Headers(), int(found[1]), True
         elif not self.status:
             self._fault = Fault.NONSENSE
