@@ -23,6 +23,7 @@ from immutag.oci.layout import Layout
 from immutag.oci.manifest import Index, parse
 
 _LABEL = "content"
+_SMALL_BYTES = 256 * 1024
 _PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.5)
 _T = TypeVar("_T")
 
@@ -61,14 +62,19 @@ def copy(
             _arrived(target, blob)
         moved.finished(blob)
 
-    largest_first = sorted(graph.blobs.values(), key=lambda blob: -blob.size_bytes)
-    for_each(move, largest_first, workers=workers)
+    for_each(move, sorted(graph.blobs.values(), key=_order), workers=workers)
+    is_new = moved.total_bytes > 0  # then no manifest above can be there, or putting it again changes nothing
     for content, document in graph.manifests.items():
-        if not target.exists(content):
+        if is_new or not target.exists(content):
             target.push(content, io.BytesIO(document))
             _arrived(target, content)
             moved.total_bytes += content.size_bytes
     return moved.total_bytes
+
+
+def _order(blob: Descriptor) -> tuple[bool, int]:
+    """The small ones while the connections are new, then the largest first: none is left for the end."""
+    return blob.size_bytes > _SMALL_BYTES, -blob.size_bytes
 
 
 def settled(look: Callable[[], _T]) -> _T:
