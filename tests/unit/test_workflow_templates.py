@@ -214,6 +214,52 @@ def test_the_automatic_deployment_is_of_mains_pushes_only_and_says_that_it_is() 
     assert "--automatic" in str(yaml.safe_load(gitlab)["api-deploy"]["script"])
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "expected"),
+    [
+        ({"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "trunk"}, {"api-build", "api-deploy"}),
+        ({"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_BRANCH": "topic"}, {"api-build"}),
+        ({"CI_PIPELINE_SOURCE": "push", "CI_COMMIT_TAG": "v1"}, set()),
+        (
+            {"CI_PIPELINE_SOURCE": "web", "CI_COMMIT_BRANCH": "trunk", "IMAGE_SHA": SHA},
+            {"api-check", "api-deploy-sha", "api-rollback"},
+        ),
+        ({"CI_PIPELINE_SOURCE": "web", "CI_COMMIT_BRANCH": "topic", "IMAGE_SHA": SHA}, set()),
+        ({"CI_PIPELINE_SOURCE": "web", "CI_COMMIT_TAG": "trunk", "IMAGE_SHA": SHA}, set()),
+        ({"CI_PIPELINE_SOURCE": "web", "CI_COMMIT_BRANCH": "trunk"}, set()),
+        ({"CI_PIPELINE_SOURCE": "merge_request_event", "IMAGE_SHA": SHA}, set()),
+    ],
+)
+def test_on_gitlab_a_pipeline_has_the_jobs_of_its_branch(
+    pipeline: dict[str, str], expected: set[str]
+) -> None:
+    """What reaches an environment by hand is of main's pipelines only: it goes by the branch's immutag.toml."""
+    (text,) = workflows(GITLAB, main="trunk").files().values()
+    document = yaml.safe_load(text)
+    found = {name for name, job in document.items() if any(_holds(rule, pipeline) for rule in _rules(job))}
+    assert found == expected
+    by_hand = {name for name, job in document.items() if any(rule.get("when") for rule in _rules(job))}
+    assert by_hand == {"api-deploy-sha", "api-rollback"}
+
+
+def _rules(job: dict[str, Any]) -> list[dict[str, str]]:
+    """All jobs but the hidden one have rules: without any, a job is in the pipeline of every branch and tag."""
+    found: list[dict[str, str]] = [] if "script" not in job else job["rules"]
+    return found
+
+
+def _holds(rule: dict[str, str], variables: dict[str, str]) -> bool:
+    """As GitLab reads the conditions used here: `$NAME` is neither absent nor empty, or equals a text."""
+    for term in rule["if"].split(" && "):
+        matched = re.fullmatch(r'\$(\w+)(?: == "([^"]*)")?', term)
+        assert matched, term
+        name, wanted = matched.groups()
+        value = variables.get(name)
+        if not (value if wanted is None else value == wanted):
+            return False
+    return True
+
+
 def test_clean_up_deletes_only_where_the_list_of_what_to_spare_was_made() -> None:
     text = workflows(packages=PACKAGES).files()[".github/workflows/api-clean-up.yml"]
     (job,) = yaml.safe_load(text)["jobs"].values()
