@@ -89,7 +89,7 @@ class SqliteLedger:
         """
         with self._file.transaction() as connection:
             for entry in entries:
-                row = (entry.sequence, chain.canonical(chain.preimage(entry)), entry.hash, *_found_by(entry))
+                row = (entry.sequence, chain.text_of(entry), entry.hash, *_found_by(entry))
                 try:
                     connection.execute("INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?,?,?)", row)
                 except IntegrityError as error:
