@@ -1,6 +1,7 @@
 """What is written into repositories: accepted by other people's linters, least privileged, without logic."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from tests.parts.programs import peer
 ROOT = Path(__file__).parents[2]
 SHA = "0123456789abcdef0123456789abcdef01234567"
 SOURCES = {GITHUB: f"owner/immutag@{SHA}", GITLAB: f"git.example.com/owner/immutag@{SHA}"}
+OTHER = "89abcdef0123456789abcdef0123456789abcdef"
 PACKAGES = ("api", "api-staging")
 _VENV = Path(sys.executable).parent
 # A key of GitHub's since May 2026 that actionlint 1.7.12 does not know yet.
@@ -79,6 +81,18 @@ def test_actionlint_finds_nothing(rendered: Path) -> None:
         capture_output=True, text=True, check=False, cwd=rendered,
     )  # fmt: skip
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+
+
+def test_githubs_schema_accepts_it_and_knows_the_values_of_queue(rendered: Path, tmp_path: Path) -> None:
+    """Where actionlint is told to overlook the key, another judge reads what stands there."""
+    check = [str(_VENV / "check-jsonschema"), "--builtin-schema", "vendor.github-workflows"]
+    files = sorted(rendered.glob("*/.github/workflows/*.yml"))
+    done = subprocess.run([*check, *files], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    text = next(rendered.glob("0/.github/workflows/*-rollback.yml")).read_text()
+    (tmp_path / "x.yml").write_text(text.replace("queue: max", "queue: most"))
+    done = subprocess.run([*check, tmp_path / "x.yml"], capture_output=True, text=True, check=False)
+    assert (done.returncode, "'most' is not one of ['single', 'max']" in done.stdout) == (1, True)
 
 
 def test_actionlint_would_find_a_mistake(rendered: Path, tmp_path: Path) -> None:
@@ -233,7 +247,7 @@ def test_the_automatic_deployment_is_of_mains_pushes_only_and_says_that_it_is() 
 def test_on_gitlab_a_pipeline_has_the_jobs_of_its_branch(
     pipeline: dict[str, str], expected: set[str]
 ) -> None:
-    """What reaches an environment by hand is of main's pipelines only: it goes by the branch's immutag.toml."""
+    """What is done by hand goes by the branch's immutag.toml: it is of main's pipelines only."""
     (text,) = workflows(GITLAB, main="trunk").files().values()
     document = yaml.safe_load(text)
     found = {name for name, job in document.items() if any(_holds(rule, pipeline) for rule in _rules(job))}
@@ -243,7 +257,7 @@ def test_on_gitlab_a_pipeline_has_the_jobs_of_its_branch(
 
 
 def _rules(job: dict[str, Any]) -> list[dict[str, str]]:
-    """All jobs but the hidden one have rules: without any, a job is in the pipeline of every branch and tag."""
+    """All jobs but the hidden one have rules: without any, a job is in every pipeline."""
     found: list[dict[str, str]] = [] if "script" not in job else job["rules"]
     return found
 
@@ -351,10 +365,19 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def immutag(folder: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+def immutag(
+    folder: Path, *arguments: str, installed: dict[str, Any] | None = None
+) -> tuple[int, dict[str, Any]]:
+    """`installed` is the direct_url.json of its installation (PEP 610); an index leaves none."""
+    record = folder / ".git" / "installation"
+    about = record / "immutag-0.dist-info"
+    about.mkdir(parents=True, exist_ok=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: immutag\nVersion: 0\n")
+    (about / "direct_url.json").write_text(json.dumps(installed or {}))
     done = subprocess.run(
         [sys.executable, "-m", "immutag", "--json", *arguments],
         cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(record)},
     )  # fmt: skip
     return done.returncode, json.loads(done.stdout)
 
@@ -389,6 +412,65 @@ def test_check_names_the_file_and_the_first_line_that_differs(repository: Path) 
     file.unlink()
     status, document = immutag(repository, "workflows", "check")
     assert (status, document["error"]["found"]) == (22, "nothing")
+
+
+@pytest.mark.parametrize("ci", [GITHUB, GITLAB])
+def test_check_says_that_the_workflows_install_another_immutag(ci: str, repository: Path) -> None:
+    immutag(repository, "workflows", "init", "--ci", ci, "--source", SOURCES[ci])
+    status, document = immutag(repository, "workflows", "check", installed=_at(OTHER))
+    error = document["error"]
+    assert (status, error["code"]) == (22, "CONFIG_INVALID")
+    assert "install another immutag" in error["message"]
+    assert f"github.com/owner/immutag@{OTHER}" in error["expected"]
+    assert error["found"] == f"--source {SOURCES[ci]}"
+    command = error["next"].partition(", or ")[0].removeprefix("immutag ").split()
+    status, document = immutag(repository, *command)
+    assert (status, document["unchanged"]) == (0, [])
+    status, document = immutag(repository, "workflows", "check", installed=_at(OTHER))
+    assert (status, document["compared_with"]) == (0, f"github.com/owner/immutag@{OTHER}")
+
+
+def test_check_tells_of_another_immutag_before_a_difference_and_of_both(repository: Path) -> None:
+    immutag(repository, "workflows", "init", "--source", SOURCES[GITHUB])
+    file = repository / ".github/workflows/api-deploy.yml"
+    file.write_text(file.read_text().replace("timeout-minutes: 5", "timeout-minutes: 6"))
+    _, document = immutag(repository, "workflows", "check", installed=_at(OTHER))
+    assert f"@{OTHER}" in document["error"]["next"]
+    assert ".github/workflows/api-deploy.yml differs" in document["error"]["found"]
+    _, document = immutag(repository, "workflows", "check", installed=_at(SHA))
+    assert document["error"]["found"] == "timeout-minutes: 6"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://github.com/owner/immutag", "https://git.example.com/x.git", "git@github.com:fork/immutag"],
+)
+def test_the_same_commit_of_a_copy_is_the_same_immutag(url: str, repository: Path) -> None:
+    immutag(repository, "workflows", "init", "--source", SOURCES[GITHUB])
+    assert immutag(repository, "workflows", "check", installed=_at(SHA, url))[0] == 0
+
+
+@pytest.mark.parametrize("how", ["index", "archive", "folder", "clone without remote"])
+def test_what_cannot_be_compared_is_no_alarm(how: str, repository: Path, tmp_path: Path) -> None:
+    immutag(repository, "workflows", "init", "--source", SOURCES[GITHUB])
+    clone = tmp_path / "clone"
+    git = ("git", "-C", str(clone), "-c", "user.name=a", "-c", "user.email=a@example.com")
+    subprocess.run(["git", "init", "--quiet", clone], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "-m", "x"], check=True)
+    if how != "clone without remote":
+        subprocess.run([*git, "remote", "add", "origin", "https://github.com/owner/immutag"], check=True)
+    records: dict[str, dict[str, Any] | None] = {
+        "index": None,
+        "archive": {"url": f"{clone.as_uri()}/immutag.whl", "archive_info": {}},
+        "folder": {"url": clone.as_uri(), "dir_info": {}},  # the clone may have moved on since
+        "clone without remote": {"url": clone.as_uri(), "dir_info": {"editable": True}},
+    }
+    status, document = immutag(repository, "workflows", "check", installed=records[how])
+    assert (status, document["compared_with"]) == (0, None)
+
+
+def _at(sha: str, url: str = "https://github.com/owner/immutag") -> dict[str, Any]:
+    return {"url": url, "vcs_info": {"vcs": "git", "commit_id": sha}}
 
 
 def test_check_knows_the_clean_up_that_init_wrote(repository: Path) -> None:

@@ -10,13 +10,19 @@ from immutag.git.commit import GitRepository
 from immutag.git.remote import https_url
 
 
-def own_source() -> str | None:
-    """`host/path@sha`, from what the installer recorded (PEP 610); None where that does not say it."""
+def own_source(*, certain: bool = False) -> str | None:
+    """`host/path@sha`, from what the installer recorded (PEP 610); None where that does not say it.
+
+    A clone may have moved on since something was installed from it. `certain`: it counts only where it is
+    what runs, an editable installation.
+    """
     try:
         text = metadata.distribution("immutag").read_text("direct_url.json")
         recorded = json.loads(text or "{}")
         if vcs := recorded.get("vcs_info"):
             return _named(recorded["url"], vcs["commit_id"])
+        if certain and not recorded["dir_info"].get("editable"):
+            return None
         return _of_clone(Path(unquote(urlsplit(recorded["url"]).path)))
     except (metadata.PackageNotFoundError, ValueError, LookupError, TypeError, AttributeError, ImmutagError):
         return None

@@ -142,7 +142,9 @@ def _source(ci: str) -> str:
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Every set of workflows that `init` wrote here. Raises ConfigInvalid for what differs."""
+    """Every set of workflows that `init` wrote here. Raises ConfigInvalid for what differs, immutag's own
+    commit first: what writes the files again is not to name the old one again."""
+    from immutag.cli.own_source import own_source
     from immutag.git.commit import GitRepository
 
     root = GitRepository.find(directory(options)).root
@@ -156,10 +158,28 @@ def _check(options: argparse.Namespace) -> None:
         )
     texts = {path: text for each in sets for path, text in each.files().items()}
     found = [each for path, text in texts.items() if (each := drift(path, text, _read(root / path)))]
+    own = own_source(certain=True)
+    others = [each for each in sets if own and each.commit() != own.rpartition("@")[2]]
+    if own and others:
+        raise _of_another(own, others, found)
     if found:
         raise _drifted(found, sets)
-    document = {"checked": sorted(texts), "drifted": []}
-    show(options, document, lambda: f"{len(texts)} files are as their template")
+    document = {"checked": sorted(texts), "drifted": [], "compared_with": own}
+    known = "they install this immutag" if own else "whether they install this immutag is not known"
+    show(options, document, lambda: f"{len(texts)} files are as their template; {known}")
+
+
+def _of_another(own: str, others: Sequence[Workflows], found: Sequence[Drift]) -> ConfigInvalid:
+    """A commit is the same in every copy of a repository, so which copy is named does not matter."""
+    sha = own.rpartition("@")[2]
+    drifted = "".join(f"; {each.path} differs from its template, line {each.line}" for each in found)
+    return ConfigInvalid(
+        "the workflows install another immutag than the one that checks them",
+        expected=f"the commit of this one: {shown(own)}",
+        found="--source " + ", ".join(dict.fromkeys(each.source for each in others)) + drifted,
+        remedy=" and ".join(" ".join(each.with_commit(sha).command()) for each in others)
+        + ", or install the immutag that they name, where this one is the older",
+    )
 
 
 def _drifted(found: Sequence[Drift], sets: Sequence[Workflows]) -> ConfigInvalid:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from immutag.core.errors import ConfigInvalid, PolicyViolation
-from immutag.core.frozen import frozen
+from immutag.core.frozen import frozen, replace
 from immutag.core.values import EnvironmentName, shown
 
 GITHUB, GITLAB = CI = ("github", "gitlab")
@@ -94,6 +94,14 @@ class Workflows:
             *(f"--{name}" if on else f"--no-{name}" for name, on in flags.items()),
             *(f"--package={each}" for each in self.packages),
         ]
+
+    def commit(self) -> str:
+        """The commit of immutag that the jobs install."""
+        return self.source.rpartition("@")[2]
+
+    def with_commit(self, sha: str) -> "Workflows":
+        """The same, of another commit of the same repository."""
+        return replace(self, source=f"{self.source.rpartition('@')[0]}@{sha}")
 
     def files(self) -> dict[str, str]:
         """Each file's path in the repository, and its text."""
