@@ -370,15 +370,19 @@ class Project:
         )
 
     def show(self, texts: Sequence[str]) -> list[Document]:
-        """Each named release. Raises MissingSha, MissingTag."""
+        """Each named release; of several, the error of one that is none. Raises it where one is named:
+        MissingSha, MissingTag."""
+        from immutag.composition.several import documents, or_error
         from immutag.usecases.show import show
         from immutag.usecases.state import state_of
 
         states = {name: state_of(self.ledger, self._stream(name)) for name in self.settings.environments}
-        return [
-            show(self._named(text), repositories=self.repositories, ledger=self.ledger, states=states)
-            for text in texts
-        ]
+
+        def answer(text: str) -> Document:
+            sha = self._named(text)
+            return show(sha, repositories=self.repositories, ledger=self.ledger, states=states)
+
+        return documents(texts, [or_error(answer, text) for text in texts])
 
     def verify(self, texts: Sequence[str], explain: bool = False) -> list[Document]:
         """Who vouches for each named image; a release, or any `repository@digest`."""
@@ -392,7 +396,7 @@ class Project:
         from immutag.composition.attested import Attested
 
         attested = Attested(self.settings, self._adapters, self.ledger, self._environ)
-        return attested.attestations([self._named_image(text) for text in texts], source)
+        return attested.attestations(texts, self._named_image, source)
 
     def sbom(self, text: str, wanted: "Evidence | None") -> "Sbom":
         """The named release's SBOM, read back: in this format, or the newest. Raises MissingTag."""

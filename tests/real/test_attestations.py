@@ -283,6 +283,21 @@ def test_the_command_shows_a_tree_and_keeps_what_it_found(signed_site: Site) -> 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("command", ["show", "attestations"])
+def test_one_that_fails_keeps_no_other_from_its_answer(signed_site: Site, command: str) -> None:
+    done = signed_site.run(command, "f" * 40, signed_site.sha, "--json")
+    failed, found = json.loads(done.stdout)
+    assert (done.returncode, failed["image"], failed["error"]["code"]) == (13, "f" * 40, "MISSING_TAG")
+    assert "error" not in found
+    assert found["image"].startswith(str(signed_site.repository))
+    if command == "attestations":
+        schema = json.loads((Path(immutag.__file__).parent / "schemas" / "attestations.json").read_text())
+        jsonschema.Draft202012Validator(schema).validate([failed, found])
+    told = signed_site.run(command, "f" * 40, signed_site.sha)
+    assert (told.returncode, "MISSING_TAG" in told.stdout, found["image"] in told.stdout) == (13, True, True)
+
+
+@pytest.mark.slow
 def test_a_releases_provenance_says_where_it_comes_from(signed_site: Site, cosign3: Peer) -> None:
     image = signed_site.json("show", signed_site.sha)["image"]
     (statement,) = predicates(

@@ -224,6 +224,22 @@ def test_what_names_nothing_is_told_what_would(name: str, text: str, said: str, 
     assert "immutag.toml" not in error["next"]
 
 
+@pytest.mark.parametrize("name", ["show", "verify", "attestations"])
+def test_of_several_that_fail_each_has_its_error(name: str, configured: Path) -> None:
+    """The exit status is of an error; with one alone the error is the command's own."""
+    done = immutag(name, "f" * 40, "nothing", "--json", cwd=configured)
+    found = json.loads(done.stdout)
+    assert [(each["image"], each["error"]["code"]) for each in found] == [
+        ("f" * 40, "MISSING_TAG"),
+        ("nothing", "MISSING_SHA"),
+    ]
+    assert done.returncode == 10
+    told = immutag(name, "f" * 40, "nothing", cwd=configured)
+    assert (told.returncode, "MISSING_TAG" in told.stdout, "MISSING_SHA" in told.stdout) == (10, True, True)
+    alone = immutag(name, "f" * 40, "--json", cwd=configured)
+    assert (alone.returncode, error_of(alone)["code"]) == (13, "MISSING_TAG")
+
+
 @pytest.mark.parametrize("name", ["show", "verify", "attestations", "sign"])
 def test_an_empty_standard_input_is_a_mistake_of_who_wrote_it(name: str, configured: Path) -> None:
     done = immutag(name, "-", "--json", cwd=configured, stdin=" \n")

@@ -2,12 +2,14 @@
 
 import argparse
 from collections.abc import Mapping
+from typing import Any
 
 from immutag.cli import DONE
+from immutag.cli.cards import failure_card
 from immutag.cli.output import show
 from immutag.cli.session import coloured, open_project
 from immutag.cli.table import card
-from immutag.cli.texts import document, read_texts, texts_argument
+from immutag.cli.texts import document, error_status, read_texts, texts_argument
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +23,15 @@ def run(options: argparse.Namespace) -> int:
     show(
         options,
         document(options, found),
-        lambda: "\n\n".join(card(_fields(each), coloured=coloured(options)) for each in found),
+        lambda: "\n\n".join(_text(each, coloured=coloured(options)) for each in found),
     )
-    return DONE
+    return error_status(found) or DONE
+
+
+def _text(each: Mapping[str, Any], *, coloured: bool) -> str:
+    if "error" in each:
+        return failure_card("image", each["image"], each["error"], coloured=coloured)
+    return card(_fields(each), coloured=coloured)
 
 
 def _fields(release: Mapping[str, object]) -> Mapping[str, object]:

@@ -2,9 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from immutag.cli import UsageError
+from immutag.core.errors import STATUSES
 
 
 def texts_argument(parser: argparse.ArgumentParser, metavar: str, kinds: str) -> None:
@@ -29,3 +31,12 @@ def read_texts(options: argparse.Namespace) -> list[str]:
 def document(options: argparse.Namespace, results: Sequence[object]) -> object:
     """One object for one text on the command line, a list otherwise."""
     return results[0] if len(options.texts) == 1 and options.texts != ["-"] else list(results)
+
+
+def error_status(found: Sequence[Mapping[str, Any]]) -> int | None:
+    """The exit status of the errors among several answers, None if there is none. What could not be
+    determined weighs most: it may be anything."""
+    codes = {each["error"]["code"] for each in found if "error" in each}
+    if not codes:
+        return None
+    return STATUSES["SOFT_VERIFY_TOOL_ERROR" if "SOFT_VERIFY_TOOL_ERROR" in codes else min(codes)]

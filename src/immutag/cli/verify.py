@@ -9,8 +9,7 @@ from immutag.cli.cards import failure_card
 from immutag.cli.output import clean, show
 from immutag.cli.session import coloured, open_project
 from immutag.cli.table import Styled, age, card
-from immutag.cli.texts import document, read_texts, texts_argument
-from immutag.core.errors import STATUSES
+from immutag.cli.texts import document, error_status, read_texts, texts_argument
 
 _PASSED = "accepted"
 
@@ -38,9 +37,9 @@ def run(options: argparse.Namespace) -> int:
 
 def exit_status(found: Sequence[Mapping[str, Any]]) -> int:
     """What could not be determined weighs more than what is unverified: it may be either."""
-    codes = {each["error"]["code"] for each in found if "error" in each}
-    if codes:
-        return STATUSES["SOFT_VERIFY_TOOL_ERROR" if "SOFT_VERIFY_TOOL_ERROR" in codes else min(codes)]
+    failed = error_status(found)
+    if failed is not None:
+        return failed
     return DONE if found and all(each["signature_status"] == "verified" for each in found) else UNVERIFIED
 
 

@@ -1,9 +1,10 @@
 """What `immutag attestations` asks of a project: everything that is attested of an image, by whomever."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from immutag.composition.several import documents, or_error
 from immutag.core.values import ImageRef
 from immutag.core.views import Document
 from immutag.settings import Settings
@@ -26,23 +27,28 @@ class Attested:
         self._ledger = ledger
         self._environ = environ
 
-    def attestations(self, images: Sequence[ImageRef], source: str | None) -> list[Document]:
+    def attestations(
+        self, texts: Sequence[str], image: Callable[[str], ImageRef], source: str | None
+    ) -> list[Document]:
         """Each image's, from one source or from all that its registry has; what is new goes into the ledger.
+        Of several images, one that fails has its error instead.
 
-        Raises SoftVerifyToolError if a place cannot be asked, MissingTag if an image is not there.
+        Raises, of one image, SoftVerifyToolError if a place cannot be asked, MissingTag if it is not there.
         """
+        return documents(
+            texts, [or_error(lambda text: self._attestations(image(text), source), text) for text in texts]
+        )
+
+    def _attestations(self, image: ImageRef, source: str | None) -> Document:
         from immutag.usecases.attestations import Source, gather, ingest
 
-        found = []
-        for image in images:
-            gathered = gather(
-                image,
-                Source(source) if source else None,
-                where=self._where(image),
-                judge=self._judge(image),
-            )
-            found.append({**gathered.as_document(), "ingested": ingest(gathered, ledger=self._ledger)})
-        return found
+        gathered = gather(
+            image,
+            Source(source) if source else None,
+            where=self._where(image),
+            judge=self._judge(image),
+        )
+        return {**gathered.as_document(), "ingested": ingest(gathered, ledger=self._ledger)}
 
     def _where(self, image: ImageRef) -> "Where":
         from immutag.oci.objects import Objects

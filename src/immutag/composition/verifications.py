@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from immutag.composition.several import documents, or_error
 from immutag.core.errors import ConfigInvalid, ImmutagError
 from immutag.core.values import ImageRef
 from immutag.core.views import Document, verification_document
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from immutag.composition.adapters import Adapters
     from immutag.core.verification import Verification
     from immutag.trust.enforcers.render import Rule
+    from immutag.usecases.verify import Found
 
 
 class Verifications:
@@ -29,23 +31,18 @@ class Verifications:
         """
         from immutag.usecases.verify import verify
 
-        named = [_or_error(image, text) for text in texts]
+        named = [or_error(image, text) for text in texts]
         images = [each for each in named if isinstance(each, ImageRef)]
         ask = self._explain if explain else self._verify
         answers = iter(verify(images, ask))
-        found = [next(answers) if isinstance(each, ImageRef) else each for each in named]
-        if len(found) == 1 and isinstance(found[0], ImmutagError):
-            raise found[0]
-        explained = self._explanations(images) if explain else {}
-        documents = []
-        for text, each, answer in zip(texts, named, found, strict=True):
-            if isinstance(each, ImmutagError):
-                documents.append(_failed(text, each))
-            elif isinstance(answer, ImmutagError):
-                documents.append(_failed(text, answer))
-            else:
-                documents.append(_document(each, answer, explained))
-        return documents
+        found = [(each, next(answers)) if isinstance(each, ImageRef) else each for each in named]
+        told = [
+            each[0]
+            for each in found
+            if not isinstance(each, ImmutagError) and not isinstance(each[1], ImmutagError)
+        ]
+        explained = self._explanations(told) if explain and told else {}
+        return documents(texts, [_answer(each, explained) for each in found])
 
     def _verify(self, image: ImageRef) -> "Verification":
         return self._adapters.verifier(image.repository).verify(image.digest)
@@ -76,16 +73,12 @@ class Verifications:
         }
 
 
-def _or_error(image: Callable[[str], ImageRef], text: str) -> ImageRef | ImmutagError:
-    try:
-        return image(text)
-    except ImmutagError as error:
-        return error
-
-
-def _document(image: ImageRef, found: "Verification", explained: dict[ImageRef, Document]) -> Document:
+def _answer(
+    each: "tuple[ImageRef, Found] | ImmutagError", explained: dict[ImageRef, Document]
+) -> Document | ImmutagError:
+    if isinstance(each, ImmutagError):
+        return each
+    image, found = each
+    if isinstance(found, ImmutagError):
+        return found
     return {**verification_document(image, found), "explained": explained.get(image)}
-
-
-def _failed(text: str, error: ImmutagError) -> Document:
-    return {"image": text, "error": error.as_json()}
