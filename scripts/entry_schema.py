@@ -43,6 +43,8 @@ def _schema(hint: Any) -> dict[str, Any]:
     if isinstance(hint, types.UnionType):
         (inner,) = (part for part in hint.__args__ if part is not types.NoneType)
         schema = _schema(inner)
+        if "enum" in schema:
+            return {"enum": [*schema["enum"], None]}
         return {"type": [schema.pop("type"), "null"], **schema}
     if typing.get_origin(hint) is tuple:
         return {"type": "array", "items": _schema(hint.__args__[0])}

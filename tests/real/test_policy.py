@@ -54,6 +54,7 @@ AUTO = {**TRUSTING, "IMMUTAG_TRUST_VERIFICATION": "auto"}
 UNREADABLE_ROOT = {
     **TRUSTING, "IMMUTAG_TRUST_TRANSPARENCY_LOG": "true", "IMMUTAG_TRUST_TRUSTED_ROOT": "ours.pub",
 }  # fmt: skip
+LOG = ("--log-format", "json")
 GLASS = ("--allow-unverified", "--reason", "the pager rings")
 
 
@@ -101,6 +102,13 @@ def valid(schema: str, document: Any) -> Any:
 
 def refusal(place: Site, command: str, sha: str, *options: str, env: Mapping[str, str] = MANDATORY) -> Any:
     return place.error(command, "--sha", sha, "--env", "staging", *options, env=env)
+
+
+def recorded(said: str) -> Any:
+    """The log record of the deployment, among the lines of standard error."""
+    lines = [json.loads(line) for line in said.splitlines()]
+    (record,) = [line for line in lines if line.get("phase") == "deploy"]
+    return valid("deploy", record)
 
 
 def facts(place: Site) -> list[str]:
@@ -158,7 +166,9 @@ def test_where_verification_is_mandatory_only_verified_images_run(place: Site) -
         assert (error["code"], error["found"]) == ("POLICY_VIOLATION", reason)
         assert "--allow-unverified" in error["next"]
         assert f"immutag verify {sha} --explain" in error["next"]
-    assert facts(place) == ["deploying", "healthy", "stopped", "stopped"]
+        record = recorded(place.run("deploy", "--sha", sha, "--env", "staging", *LOG, env=MANDATORY).stderr)
+        assert (record["signature_status"], record["signature_reason"]) == ("unverified", reason)
+    assert facts(place) == ["deploying", "healthy", *["stopped"] * 4]
     assert refusal(place, "deploy", unsigned, "--dry-run")["code"] == "POLICY_VIOLATION"
     assert deploy(place, unsigned, env=TRUSTING)["signature_reason"] == "missing"
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from immutag.core.errors import LedgerCorrupt
-from immutag.core.facts import Anchored, Fact, Requested, decode, encode
+from immutag.core.errors import LedgerCorrupt, PolicyViolation
+from immutag.core.facts import Anchored, Fact, Requested, Stopped, decode, encode
 from immutag.core.values import Digest, GitSha, Repository, RepositoryType
 from tests.parts.facts import FACTS, KINDS, facts_of
 
@@ -85,6 +85,15 @@ def test_a_missing_and_an_unknown_field_are_corrupt() -> None:
     ):
         with pytest.raises(LedgerCorrupt):
             decode("requested", wrong)
+
+
+def test_a_stop_of_before_says_nothing_of_the_signature() -> None:
+    error = PolicyViolation("why", expected="a", found="b", remedy="c")
+    repository = Repository.parse("ghcr.io/o/api")
+    fact = Stopped.by(error, sha=GitSha("a" * 40), repository=repository, command="deploy", stage="x")
+    document = encode(fact)
+    assert not any(name.startswith("signature") for name in document)
+    assert decode("stopped", document) == fact
 
 
 def test_an_anchor_of_before_has_no_bundle() -> None:

@@ -25,6 +25,7 @@ from immutag.core.facts import (
     Stopped,
     Stream,
 )
+from immutag.core.frozen import replace
 from immutag.core.values import Digest, EnvironmentName, GitSha, Repository, RepositoryType
 from immutag.metrics import exposition
 from immutag.metrics.emit import write
@@ -144,6 +145,11 @@ def test_verifications_and_mismatches_are_counted() -> None:
         stopped("DIGEST_MISMATCH", "running"),
         stopped("DIGEST_MISMATCH", "running"),
         stopped("POLICY_VIOLATION", "guard"),
+        replace(
+            stopped("POLICY_VIOLATION", "pre_deploy"),
+            signature_status=SignatureStatus.UNVERIFIED,
+            signature_reason=SignatureReason.KEY_NOT_FOUND,
+        ),
     )
 
     def verifications(status: str, reason: str) -> float:
@@ -152,6 +158,7 @@ def test_verifications_and_mismatches_are_counted() -> None:
     assert verifications("verified", "n/a") == 1
     assert verifications("unverified", "missing") == 1
     assert verifications("unverified", "error") == 1
+    assert verifications("unverified", "key_not_found") == 1
     assert found["digest_mismatch_total", (("stage", "registry"),)] == 1
     assert found["digest_mismatch_total", (("stage", "running"),)] == 2
 

@@ -99,6 +99,7 @@ def stop(
     stage: str = "digest",
     digest: Digest | None = None,
     environment: EnvironmentName | None = PRODUCTION,
+    signature: tuple[SignatureStatus, SignatureReason] | None = None,
 ) -> Stopped:
     reason = error("why", expected="a", found="b", remedy="c")
     return Stopped.by(
@@ -109,6 +110,7 @@ def stop(
         stage=stage,
         digest=digest,
         environment=environment,
+        signature=signature,
     )
 
 
@@ -281,6 +283,9 @@ def test_one_that_was_refused_before_it_began_is_told_with_what_is_known() -> No
     undetermined = deploy([stop(SoftVerifyToolError, sha=TWO)])
     assert (undetermined["signature_status"], undetermined["signature_reason"]) == ("unverified", "error")
     assert (undetermined["image_digest"], undetermined["image"]) == (None, None)
+    signature = (SignatureStatus.UNVERIFIED, SignatureReason.KEY_NOT_FOUND)
+    refused = deploy([stop(PolicyViolation, sha=TWO, signature=signature)])
+    assert (refused["signature_status"], refused["signature_reason"]) == ("unverified", "key_not_found")
 
 
 def test_one_refused_while_another_is_at_work_does_not_hide_how_that_ends() -> None:

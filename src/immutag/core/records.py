@@ -209,6 +209,8 @@ def _signature(attempt: _Attempt) -> tuple[SignatureStatus | None, SignatureReas
         return attempt.work.signature_status, attempt.work.signature_reason
     if attempt.stopped and attempt.stopped.code == SoftVerifyToolError.code:
         return SignatureStatus.UNVERIFIED, SignatureReason.ERROR
+    if attempt.stopped:
+        return attempt.stopped.signature_status, attempt.stopped.signature_reason
     return None, None
 
 

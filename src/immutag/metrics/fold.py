@@ -111,3 +111,5 @@ def _count_stop(totals: Totals, stopped: Stopped) -> None:
         totals.mismatches[stopped.stage] += 1
     elif stopped.code == SoftVerifyToolError.code:
         _count_signature(totals, SignatureStatus.UNVERIFIED, SignatureReason.ERROR)
+    elif stopped.signature_status and stopped.signature_reason:
+        _count_signature(totals, stopped.signature_status, stopped.signature_reason)

@@ -23,7 +23,7 @@ from immutag.usecases.acts import Acts
 from immutag.usecases.bring_up import bring_up
 from immutag.usecases.escalate import escalate, read_figures
 from immutag.usecases.lease import Lease
-from immutag.usecases.plan import Plan, Wish
+from immutag.usecases.plan import Distrusted, Plan, Wish
 from immutag.usecases.record import append_anyway, append_while
 from immutag.usecases.state import state_of
 from immutag.usecases.take_over import ensure_abandoned, take_over
@@ -181,6 +181,7 @@ class Deployer:
         return work, lease
 
     def _stopped(self, wish: Wish, error: ImmutagError) -> Stopped:
+        found = signature_of(error.verification)[:2] if isinstance(error, Distrusted) else None
         return Stopped.by(
             error,
             sha=wish.sha,
@@ -188,6 +189,7 @@ class Deployer:
             command=wish.command,
             stage="pre_deploy",
             environment=self.acts.environment.name,
+            signature=found,
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from immutag.core.deployment import Deployed, Environment, EnvironmentState
-from immutag.core.errors import DigestMismatch, MissingTag
+from immutag.core.errors import DigestMismatch, MissingTag, PolicyViolation
 from immutag.core.facts import Stream
 from immutag.core.frozen import frozen
 from immutag.core.policy import Enforcement, Repositories, ensure_repo_allowed, ensure_verified
@@ -34,6 +34,16 @@ class Wish:
     reason: str | None
     run: str | None
     allow_unverified: bool = False
+
+
+class Distrusted(PolicyViolation):
+    """Verification is mandatory and not met. `verification`: what was found, so that it can be recorded."""
+
+    def __init__(self, refused: PolicyViolation, verification: Verification) -> None:
+        super().__init__(
+            refused.message, expected=refused.expected, found=refused.found, remedy=refused.remedy
+        )
+        self.verification = verification
 
 
 class History(Protocol):
@@ -144,14 +154,7 @@ def plan(
         report.step(f"provenance of {image}: {origin}")
     allowed_for = _allowed_for(wish, verification, origin, enforcement)
     if allowed_for is None:
-        sha = release.tag.sha
-        ensure_verified(
-            verification,
-            enforcement,
-            remedy=f"immutag verify {sha} --explain, and immutag sign {sha}; "
-            'or, for this once, add --allow-unverified --reason "…"',
-        )
-        ensure_origin(origin, image, enforcement)
+        _ensure_trusted(verification, origin, image, enforcement, sha=release.tag.sha)
     previous = state.current
     return Plan(
         command=wish.command,
@@ -168,6 +171,22 @@ def plan(
         origin=origin,
         in_registry=in_registry,
     )
+
+
+def _ensure_trusted(
+    verification: Verification, origin: Origin, image: ImageRef, enforcement: Enforcement, *, sha: GitSha
+) -> None:
+    """Raises Distrusted where verification is mandatory and somebody's word is missing or wrong."""
+    try:
+        ensure_verified(
+            verification,
+            enforcement,
+            remedy=f"immutag verify {sha} --explain, and immutag sign {sha}; "
+            'or, for this once, add --allow-unverified --reason "…"',
+        )
+        ensure_origin(origin, image, enforcement)
+    except PolicyViolation as refused:
+        raise Distrusted(refused, verification) from None
 
 
 def _allowed_for(

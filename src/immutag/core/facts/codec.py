@@ -44,7 +44,10 @@ Fact = (
     | ReleasedHold | Adopted | Mandatory | AllowedUnverified | Summarised | Anchored | Ingested | Probed
 )  # fmt: skip
 
-LATER: Mapping[str, Mapping[str, Any]] = {"anchored": {"bundle": None}}
+LATER: Mapping[str, Mapping[str, Any]] = {
+    "anchored": {"bundle": None},
+    "stopped": {"signature_status": None, "signature_reason": None},
+}
 """Fields that entries of before do not have, and what that says."""
 
 _KINDS: dict[str, type[Fact]] = {kind.type: kind for kind in typing.get_args(Fact)}

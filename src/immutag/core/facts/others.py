@@ -3,14 +3,17 @@
 from typing import ClassVar, Self
 
 from immutag.core.errors import ImmutagError
-from immutag.core.facts.words import WriteOnce
+from immutag.core.facts.words import SignatureReason, SignatureStatus, WriteOnce
 from immutag.core.frozen import frozen
 from immutag.core.values import Digest, EnvironmentName, GitSha, Repository
 
 
 @frozen()
 class Stopped:
-    """A command ended with this error; `stage` says at which check or act."""
+    """A command ended with this error; `stage` says at which check or act.
+
+    `signature_*`: what was found of the image's signature, where that, or its provenance, is why.
+    """
 
     type: ClassVar[str] = "stopped"
     sha: GitSha
@@ -23,6 +26,8 @@ class Stopped:
     message: str
     expected: str
     found: str
+    signature_status: SignatureStatus | None = None
+    signature_reason: SignatureReason | None = None
 
     @classmethod
     def by(
@@ -35,10 +40,11 @@ class Stopped:
         stage: str,
         digest: Digest | None = None,
         environment: EnvironmentName | None = None,
+        signature: tuple[SignatureStatus, SignatureReason] | None = None,
     ) -> Self:
         return cls(
             sha, repository, digest, environment, command, stage,
-            error.code, error.message, error.expected, error.found,
+            error.code, error.message, error.expected, error.found, *(signature or (None, None)),
         )  # fmt: skip
 
 
