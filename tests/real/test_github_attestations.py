@@ -115,7 +115,17 @@ def test_githubs_attestations_are_listed_page_by_page(image: Image, api: Api, ht
 def test_github_says_none_where_it_has_none_or_hides_it(image: Image, api: Api, http_client: Http) -> None:
     found = gathered(image, Source.GITHUB, github=asking(api, http_client))
     assert found.attestations == ()
-    assert "none, or owner/api is not to be seen" in found.places[0].answer
+    assert "none, or owner/api is not to be seen: there is no such repository" in found.places[0].answer
+    assert "GITHUB_TOKEN may not read it" in found.places[0].answer
+    nobody = GitHub.of(http_client, {"GITHUB_API_URL": api.url}, "https://github.com/owner/api")
+    found = gathered(image, Source.GITHUB, github=nobody)
+    assert "there is no GITHUB_TOKEN" in found.places[0].answer
+
+
+def test_a_repository_that_is_seen_has_none(image: Image, api: Api, http_client: Http) -> None:
+    api.say("/repos/owner/api", {"full_name": "owner/api"})
+    found = gathered(image, Source.GITHUB, github=asking(api, http_client))
+    assert (found.attestations, found.places[0].answer) == ((), "none of owner/api")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +142,7 @@ def test_a_github_that_cannot_be_asked_is_no_answer(
     with pytest.raises(SoftVerifyToolError) as stopped:
         gathered(image, Source.GITHUB, github=asking(api, http_client))
     assert "secret-token" not in repr(stopped.value.as_json())
+    assert ("GITHUB_TOKEN" in stopped.value.remedy) == (status in (401, 403))
 
 
 def test_a_next_page_on_another_server_gets_no_token(image: Image, api: Api, http_client: Http) -> None:
@@ -161,5 +172,7 @@ def test_the_token_goes_to_no_plain_http_server(http_client: Http) -> None:
 def test_a_repository_that_cannot_be_on_github_is_not_asked_for(
     http_client: Http, source: str | None
 ) -> None:
-    with pytest.raises(SoftVerifyToolError):
+    with pytest.raises(SoftVerifyToolError) as stopped:
         GitHub.of(http_client, {}, source)
+    assert "GITHUB_REPOSITORY" in stopped.value.remedy
+    assert "GITHUB_TOKEN" not in stopped.value.remedy

@@ -29,6 +29,8 @@ _SLUG = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})/[A-Za-z0-9._-]{1,100}")
 _NEXT = re.compile(r'<([^<>\s]+)>\s*;[^<,]*rel="next"')
 _PAGE, _PAGES = 30, 500
 _TIMEOUT_S = 60.0
+_READER = "set GITHUB_TOKEN to one that may read attestations; on GHES also GITHUB_API_URL"
+_SERVER = "look whether GITHUB_API_URL is GitHub's API (GHES has its own), and run it again"
 _HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 
 
@@ -51,10 +53,18 @@ class GitHub:
         slug = environ.get("GITHUB_REPOSITORY") or "/".join(address.rstrip("/").split("/")[-2:])
         slug = slug.removesuffix(".git")
         if not _SLUG.fullmatch(slug):
-            _undetermined("OWNER/NAME in GITHUB_REPOSITORY, or a remote on GitHub", slug or "neither")
+            _undetermined(
+                "OWNER/NAME in GITHUB_REPOSITORY, or a remote on GitHub",
+                slug or "neither",
+                remedy="set GITHUB_REPOSITORY to OWNER/NAME, or run it in a clone from GitHub",
+            )
         api = (environ.get("GITHUB_API_URL") or _API).rstrip("/")
         if urlsplit(api).scheme != "https" and not is_loopback(urlsplit(api).hostname or ""):
-            _undetermined("an https address in GITHUB_API_URL: it gets the token", api)
+            _undetermined(
+                "an https address in GITHUB_API_URL: it gets the token",
+                api,
+                remedy="set GITHUB_API_URL to the API's https address",
+            )
         return cls(http, api, slug, environ.get("GITHUB_TOKEN") or environ.get("GH_TOKEN"))
 
     def attestations(self, subject: Digest) -> tuple[list[Attached], Place]:
@@ -62,7 +72,7 @@ class GitHub:
         found: list[Attached] = []
         for page in self._pages(subject):
             if page is None:
-                return [], Place(PLACE, f"none, or {self.repository} is not to be seen with this token")
+                return [], Place(PLACE, self._none())
             found += [self._attached(entry) for entry in page]
         return found, Place(PLACE, f"{len(found)} of {self.repository}")
 
@@ -81,6 +91,17 @@ class GitHub:
             yield _entries(answer)
             following = _NEXT.search(answer.headers.get("Link", ""))
             url = following[1] if following else None
+
+    def _none(self) -> str:
+        """What a 404 means: GitHub says it of a digest without attestations, and of a repository that is not
+        there or hidden."""
+        if self._get(f"{self.api}/repos/{self.repository}", LIMIT_BYTES, with_token=True).status == 200:
+            return f"none of {self.repository}"
+        why = "GITHUB_TOKEN may not read it" if self.token else "it is private and there is no GITHUB_TOKEN"
+        return (
+            f"none, or {self.repository} is not to be seen: there is no such repository (GITHUB_REPOSITORY, "
+            f"or the clone's remote, names it), or {why}"
+        )
 
     def _get(self, url: str, limit_bytes: int, *, with_token: bool) -> Response:
         headers = dict(_HEADERS) if with_token else {}
@@ -124,7 +145,12 @@ def _bundle(content: bytes, unread: Unread | None) -> Attached:
 
 def _entries(answer: Response) -> list[Any]:
     if answer.status != 200:
-        _undetermined("the list of attestations", f"{answer.status}: {_message(answer)}")
+        refused = answer.status in (401, 403)
+        _undetermined(
+            "the list of attestations",
+            f"{answer.status}: {_message(answer)}",
+            remedy=_READER if refused else _SERVER,
+        )
     try:
         found = load(answer.body, "GitHub's answer").get("attestations")
     except Malformed as error:
@@ -141,10 +167,10 @@ def _message(answer: Response) -> str:
         return f"{len(answer.body)} bytes"
 
 
-def _undetermined(expected: str, found: str) -> NoReturn:
+def _undetermined(expected: str, found: str, *, remedy: str = _SERVER) -> NoReturn:
     raise SoftVerifyToolError(
         "which attestations GitHub has cannot be determined",
         expected=expected,
         found=shown(found),
-        remedy="set GITHUB_TOKEN to one that may read attestations; on GHES also GITHUB_API_URL",
+        remedy=remedy,
     )
