@@ -265,6 +265,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_depend_on_the_size(tmp_path: Path, registry2: registries.Registry) -> None:
     def peak_kib(name: str, *sizes: int) -> int:
         image(tmp_path / name, *(os.urandom(size) for size in sizes))

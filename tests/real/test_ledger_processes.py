@@ -35,6 +35,7 @@ def appending(path: Path, *arguments: object) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.mark.slow
 def test_fifty_processes_that_make_the_ledger_lose_nothing_and_have_one_order(tmp_path: Path) -> None:
     """None exists when they start: making the file, its WAL and its tables is part of the race."""
     path = tmp_path / "new" / "folder" / "ledger.db"

@@ -318,6 +318,7 @@ def test_what_oras_attaches_is_found(
 # --- measures that do not depend on the clock
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_image(registry3: parts.Registry, tmp_path: Path) -> None:
     program = """
 import hashlib, resource, sys

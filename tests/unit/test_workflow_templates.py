@@ -83,6 +83,7 @@ def test_actionlint_finds_nothing(rendered: Path) -> None:
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
+@pytest.mark.slow
 def test_githubs_schema_accepts_it_and_knows_the_values_of_queue(rendered: Path, tmp_path: Path) -> None:
     """Where actionlint is told to overlook the key, another judge reads what stands there."""
     check = [str(_VENV / "check-jsonschema"), "--builtin-schema", "vendor.github-workflows"]
@@ -110,6 +111,7 @@ def test_zizmor_finds_nothing(rendered: Path) -> None:
     assert (json.loads(done.stdout), done.returncode) == ([], 0), done.stderr
 
 
+@pytest.mark.slow
 def test_gitlabs_schema_accepts_it_and_every_script_line_is_one(tmp_path: Path) -> None:
     files = []
     for number, each in enumerate(variants(GITLAB)):
