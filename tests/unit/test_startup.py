@@ -16,7 +16,8 @@ except SystemExit:
 print(*sys.modules, file=sys.stderr)
 """
 
-HEAVY = {"rich", "pycurl._pycurl", "prometheus_client", "shtab", "cryptography", "asyncio", "http.client", "ssl"}
+_LIBRARIES = {"rich", "pycurl._pycurl", "prometheus_client", "shtab", "cryptography"}
+HEAVY = _LIBRARIES | {"asyncio", "http.client", "ssl"}
 """Libraries of tens of milliseconds: only where a command is about to use them."""
 
 READING = HEAVY | {"subprocess", "difflib", "shutil", "logging", "importlib.metadata", "unittest", "xml"}
