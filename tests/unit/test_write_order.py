@@ -5,10 +5,11 @@ acts, and appends with compare-and-set; it may be killed between any two of thes
 again with or without its finished layout. The registry overwrites tags without asking.
 """
 
+import gc
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import pytest
 
@@ -29,17 +30,18 @@ from immutag.core.facts import (
     Tagged,
     WriteOnce,
 )
-from immutag.core.frozen import replace
 from immutag.core.release import Release, Seen, Step, decide, fold, owed
 from immutag.core.values import Digest, GitSha, Repository, RepositoryType, ShaTag
 
 TAG = ShaTag(Repository("registry.example", "owner/api"), GitSha("a" * 40))
 MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
-NOTHING_SEEN = Seen()
+SIGHTS = [Seen()]
+"""Numbers stand for them: there are few, and a world of plain tuples is told from millions at once."""
 Told = tuple[str, int]
 """A fact of the model: its type, and the number of the build that it is about."""
 
 
+@cache
 def digest(build: int) -> Digest:
     return Digest(f"sha256:{build:064x}")
 
@@ -79,20 +81,19 @@ def fact(told: Told) -> Fact:
     return facts[kind]
 
 
-@dataclass(frozen=True)
-class Process:
-    """`known`: how much of the ledger it read. `disk`: its finished layout, which a crash may keep."""
+class Process(NamedTuple):
+    """`known`: how much of the ledger it read. `seen`: what of the registry, as a number in `SIGHTS`. `disk`:
+    its finished layout, which a crash may keep."""
 
     phase: str = "read ledger"
     known: int = 0
-    seen: Seen = NOTHING_SEEN
+    seen: int = 0
     layout: int | None = None
     disk: int | None = None
     telling: Told | None = None
 
 
-@dataclass(frozen=True)
-class World:
+class World(NamedTuple):
     ledger: tuple[Told, ...] = ()
     content: frozenset[int] = frozenset()
     tag: int | None = None
@@ -107,7 +108,7 @@ def moves(world: World, *, crashes: int) -> Iterator[World]:
             continue
         yield step(world, at, process)
         if world.crashes < crashes:
-            killed = replace(world, crashes=world.crashes + 1)
+            killed = world._replace(crashes=world.crashes + 1)
             yield put(killed, at, Process(disk=process.disk))
             if process.disk is not None:
                 yield put(killed, at, Process())
@@ -118,7 +119,12 @@ def put(world: World, at: int, process: Process) -> World:
     forgotten is gone, an append that must fail has failed, and the two processes have no names."""
     processes = (process if n == at else other for n, other in enumerate(world.processes))
     plain = (forget(each, len(world.ledger)) for each in processes)
-    return replace(world, processes=tuple(sorted(plain, key=repr)))
+    return world._replace(processes=tuple(sorted(plain, key=text)))
+
+
+@cache
+def text(process: Process) -> str:
+    return repr(process)
 
 
 def forget(process: Process, length: int) -> Process:
@@ -133,9 +139,9 @@ def forget(process: Process, length: int) -> Process:
 def step(world: World, at: int, process: Process) -> World:
     match process.phase:
         case "read ledger":
-            return put(world, at, replace(process, phase="read registry", known=len(world.ledger)))
+            return put(world, at, process._replace(phase="read registry", known=len(world.ledger)))
         case "read registry":
-            return put(world, at, replace(process, phase="act", seen=look(world, process)))
+            return put(world, at, process._replace(phase="act", seen=look(world, process)))
         case "act":
             return act(world, at, process)
         case "put tag":
@@ -143,38 +149,53 @@ def step(world: World, at: int, process: Process) -> World:
             # a registry overwrites: nothing but the order of writes protects the tag
             claim = claim_of(world, process)
             return put(
-                replace(world, tag=claim), at, replace(process, phase="append", telling=("tagged", claim))
+                world._replace(tag=claim), at, process._replace(phase="append", telling=("tagged", claim))
             )
         case "append":
             return append(world, at, process)
     raise AssertionError(process.phase)
 
 
-def look(world: World, process: Process) -> Seen:
-    release = release_of(world.ledger[: process.known])
+def look(world: World, process: Process) -> int:
+    return seen_by(world.ledger[: process.known], world.tag, process.layout, world.content)
+
+
+@cache
+def seen_by(ledger: tuple[Told, ...], tag: int | None, layout: int | None, content: frozenset[int]) -> int:
+    release = release_of(ledger)
     claim = release.claim
-    return Seen(
+    seen = Seen(
         owed=owed(release, frozenset({Evidence.SIGNATURE}), signs=True),
-        tag=None if world.tag is None else digest(world.tag),
-        layout=None if process.layout is None else digest(process.layout),
-        content=bool(claim and world.tag is None and claim.digest in map(digest, world.content)),
+        tag=None if tag is None else digest(tag),
+        layout=None if layout is None else digest(layout),
+        content=bool(claim and tag is None and claim.digest in map(digest, content)),
     )
+    if seen not in SIGHTS:
+        SIGHTS.append(seen)
+    return SIGHTS.index(seen)
+
+
+@cache
+def decided(ledger: tuple[Told, ...], seen: int) -> Step | DigestMismatch | LedgerConflict:
+    """What the real function says, or what it refuses with."""
+    try:
+        return decide(release_of(ledger), SIGHTS[seen])
+    except (DigestMismatch, LedgerConflict) as refusal:
+        return refusal
 
 
 def act(world: World, at: int, process: Process) -> World:
-    release = release_of(world.ledger[: process.known])
-    try:
-        chosen = decide(release, process.seen)
-    except (DigestMismatch, LedgerConflict) as refusal:
-        if len(world.ledger) == process.known:
-            raise AssertionError(f"{refusal}: {world}") from refusal
-        return put(world, at, replace(process, phase="read ledger"))
-    return perform(chosen, world, at, process)
+    chosen = decided(world.ledger[: process.known], process.seen)
+    if isinstance(chosen, Step):
+        return perform(chosen, world, at, process)
+    if len(world.ledger) == process.known:
+        raise AssertionError(f"{chosen}: {world}") from chosen
+    return put(world, at, process._replace(phase="read ledger"))
 
 
 def perform(chosen: Step, world: World, at: int, process: Process) -> World:
     def then(told: Told, now: World = world, **changes: int) -> World:
-        return put(now, at, replace(process, phase="append", telling=told, **changes))
+        return put(now, at, process._replace(phase="append", telling=told, **changes))
 
     match chosen:
         case Step.REQUEST:
@@ -183,10 +204,10 @@ def perform(chosen: Step, world: World, at: int, process: Process) -> World:
             return then(("built", process.disk), layout=process.disk)
         case Step.BUILD:
             build = world.builds + 1
-            return then(("built", build), replace(world, builds=build), layout=build, disk=build)
+            return then(("built", build), world._replace(builds=build), layout=build, disk=build)
         case Step.PUSH:
             assert process.layout is not None
-            return then(("pushed", process.layout), replace(world, content=world.content | {process.layout}))
+            return then(("pushed", process.layout), world._replace(content=world.content | {process.layout}))
         case Step.CLAIM:
             assert process.layout in world.content, "claimed before the content is there"
             return then(("claimed", process.layout))
@@ -194,12 +215,12 @@ def perform(chosen: Step, world: World, at: int, process: Process) -> World:
             return then(("signed", claim_of(world, process)))
         case Step.CHECK_SIGNATURE:
             return then(("checked", claim_of(world, process)))
-        case Step.TAG if process.seen.tag is not None:
+        case Step.TAG if SIGHTS[process.seen].tag is not None:
             return then(("tagged", claim_of(world, process)))
         case Step.TAG:
-            return put(world, at, replace(process, phase="put tag"))
+            return put(world, at, process._replace(phase="put tag"))
         case Step.DONE:
-            return put(world, at, replace(process, phase="done"))
+            return put(world, at, process._replace(phase="done"))
     raise AssertionError(chosen)
 
 
@@ -211,11 +232,11 @@ def claim_of(world: World, process: Process) -> int:
 
 def append(world: World, at: int, process: Process) -> World:
     assert process.telling
-    again = replace(process, phase="read ledger", telling=None)
+    again = process._replace(phase="read ledger", telling=None)
     if len(world.ledger) != process.known:  # compare-and-set: somebody else was faster
         return put(world, at, again)
     told = (*world.ledger, process.telling)
-    return put(replace(world, ledger=told), at, again)
+    return put(world._replace(ledger=told), at, again)
 
 
 def check(world: World) -> None:
@@ -234,6 +255,14 @@ def check_end(world: World) -> None:
     assert ("built", world.tag) in world.ledger
     assert ("pushed", world.tag) in world.ledger
     assert ("tagged", world.tag) in world.ledger
+
+
+@pytest.fixture(autouse=True)
+def no_search_for_garbage() -> Iterator[None]:
+    """There is none among the millions of worlds, and looking takes as long as making them."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def explore(crashes: int, *, processes: int) -> int:
