@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from immutag.git.commit import Commit, GitRepository
     from immutag.ledger import Ledger
     from immutag.oci.profiles import Profile
+    from immutag.trust.enforcers.render import Rule
     from immutag.trust.root import RootOfTrust
     from immutag.trust.rule import TrustRule
     from immutag.usecases.deployer import Deployer, Ended
@@ -388,8 +389,8 @@ class Project:
         """Who vouches for each named image; a release, or any `repository@digest`."""
         from immutag.composition.verifications import Verifications
 
-        rule = lambda: self.policies.rule()  # noqa: E731, PLW0108 - only an explanation opens the ledger
-        return Verifications(self._adapters, rule).verify(texts, self._named_image, explain=explain)
+        verifications = Verifications(self._adapters, self._told_rule)
+        return verifications.verify(texts, self._named_image, explain=explain)
 
     def attestations(self, texts: Sequence[str], source: str | None) -> list[Document]:
         """What is attested of each named image, by whomever; what is new goes into the ledger."""
@@ -494,6 +495,10 @@ class Project:
     @property
     def _state(self) -> Path:
         return self.settings.root / ".immutag"
+
+    def _told_rule(self) -> "Rule":
+        """Asked only for an explanation: the policies open the ledger, and verifying a reference does not."""
+        return self.policies.rule()
 
     def _stream(self, environment: EnvironmentName) -> Stream:
         return Stream.environment(self.repositories.canonical, environment)

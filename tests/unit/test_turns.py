@@ -42,7 +42,6 @@ def test_who_wins_goes_on_at_once_and_still_knows_of_the_crowd() -> None:
     assert turns.pause_s > before
 
 
-def test_all_together_hold_back_longer_than_the_patience_of_none() -> None:
-    """A writer that always loses has tried some thirty times within the default patience of 240 s."""
+def test_who_always_loses_has_tried_some_thirty_times_within_the_default_patience() -> None:
     tried = [total for total in accumulate(lost(Turns(), 100)) if total < 240]
     assert 30 < len(tried) < 40

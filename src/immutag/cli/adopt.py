@@ -8,8 +8,8 @@ from immutag.cli import DONE
 from immutag.cli.cards import failure_card, release_card
 from immutag.cli.output import show
 from immutag.cli.session import coloured, open_project
-from immutag.cli.texts import read_texts
-from immutag.core.errors import STATUSES, MissingSha
+from immutag.cli.texts import error_status, read_texts
+from immutag.core.errors import MissingSha
 from immutag.core.values import GitSha
 
 
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
             or "the ledger knows every SHA tag that is a commit here"
         ),
     )
-    return next((STATUSES[each["error"]["code"]] for each in found if "error" in each), DONE)
+    return error_status(found) or DONE
 
 
 def _text(each: Mapping[str, Any], *, coloured: bool) -> str:
