@@ -78,6 +78,15 @@ def test_reading_the_ledger_imports_no_heavy_library(arguments: list[str], tmp_p
     assert not {name for name in modules if name.startswith(packages)}
 
 
+def test_verifying_a_reference_opens_no_ledger(tmp_path: Path) -> None:
+    (tmp_path / "immutag.toml").write_text(CONFIGURATION)
+    reference = f"127.0.0.1:9/api@sha256:{'0' * 64}"
+    modules = imported(["verify", reference], tmp_path)
+    assert "immutag.trust.verifier" in modules
+    assert not modules & {"sqlite3", "dataclasses", "tempfile"}
+    assert "sqlite3" in imported(["verify", "--explain", "production"], tmp_path)
+
+
 def test_the_guard_sees_what_it_guards_against(tmp_path: Path) -> None:
     (tmp_path / "immutag.toml").write_text(CONFIGURATION)
     assert "shtab" in imported(["completion", "bash"], tmp_path)
