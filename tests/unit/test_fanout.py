@@ -54,3 +54,24 @@ def test_work_that_does_not_look_delays_the_error_only_for_a_while() -> None:
         for_each(work, range(2), workers=2)
     assert time.monotonic() - started < SOON_S / 2
     release.set()
+
+
+def test_work_that_waits_for_others_gets_all_the_threads() -> None:
+    all_at_once = threading.Barrier(16, timeout=SOON_S)
+
+    def work(_: int, __: threading.Event) -> None:
+        all_at_once.wait()
+
+    for_each(work, range(16), workers=16)
+
+
+def test_work_that_keeps_the_processor_busy_gets_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "process_time", time.monotonic)  # on a shared machine ours may not get a core
+    workers = set[int]()
+
+    def work(_: int, __: threading.Event) -> None:
+        workers.add(threading.get_ident())
+        time.sleep(0.01)
+
+    for_each(work, range(64), workers=16)
+    assert len(workers) == 4
