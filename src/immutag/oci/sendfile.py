@@ -14,7 +14,7 @@ from immutag.oci.libcurl import pycurl
 from immutag.oci.message import Fault, NoAnswer
 from immutag.oci.transfer import Transfer
 
-_PART_BYTES = 256 * 1024
+_PART_BYTES = 4 * 1024 * 1024  # one call fills what the socket can hold
 _WAIT_S = 1.0
 
 
