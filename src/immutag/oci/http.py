@@ -102,13 +102,14 @@ class Http:
     ) -> Iterator[Streamed]:
         """A GET whose body is read block by block, or left: then it is cut off. Raises NoAnswer."""
         from immutag.oci.libcurl import pycurl
+        from immutag.oci.plain_body import body_of
         from immutag.oci.transfer import Bounds, Transfer
 
         transfer = Transfer(url, Bounds(None, timeout_s, stall_s), self._closed)
         handle = pycurl.Curl()
         try:
             self._prepare(handle, transfer, "GET", headers)
-            with closing(transfer.drive(handle)) as blocks:
+            with closing(body_of(transfer, handle)) as blocks:
                 first = next(blocks, b"")  # the headers are complete before the first block comes
                 yield Streamed(transfer.status, transfer.headers, chain((first,) if first else (), blocks))
         finally:

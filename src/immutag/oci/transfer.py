@@ -15,7 +15,7 @@ _SEND_BYTES = 128 * 1024  # a larger one was no faster and costs memory in each 
 _RECEIVE_BYTES = 16 * 1024  # libcurl fills it up to ten times before it returns; larger ones were slower
 _HEADERS_LIMIT_BYTES = 64 * 1024
 _CONNECT_S = 10.0
-_SLOWEST_BYTES_S = 256  # a transfer below this for `stall_s` has stalled
+SLOWEST_BYTES_S = 256  # a transfer below this for `stall_s` has stalled
 _STATUS_LINE = rb"HTTP/\d(?:\.\d)? +(\d{3})(?:[ \r\n]|$)"
 _E_HTTP2_STREAM = 92  # CURLE_HTTP2_STREAM; pycurl does not name it
 
@@ -38,14 +38,20 @@ class Transfer:
         self.headers = Headers()
         self.blocks: list[bytes] = []
         self.bounds = bounds
+        self.is_running = True  # as far as libcurl knows
+        self.received_bytes = 0
         self._closed = closed
-        self._received_bytes = 0
         self._headers_bytes = 0
         self._in_headers = False
         self._proxy = ""
         self.cut_off = False
         self._fault: Fault | None = None
         self._error: BaseException | None = None
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether its connection is plain and goes to the server itself."""
+        return self.url.startswith("http://") and not self._proxy
 
     def prepare(self, handle: pycurl.Curl, method: str, headers: Mapping[str, str]) -> None:
         """Set all that every request needs."""
@@ -72,7 +78,7 @@ class Transfer:
         handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(min(_CONNECT_S, allowed_s) * 1000)))
         handle.setopt(pycurl.TIMEOUT_MS, max(1, int(allowed_s * 1000)))
         if self.bounds.stall_s is not None:
-            handle.setopt(pycurl.LOW_SPEED_LIMIT, _SLOWEST_BYTES_S)
+            handle.setopt(pycurl.LOW_SPEED_LIMIT, SLOWEST_BYTES_S)
             handle.setopt(pycurl.LOW_SPEED_TIME, max(1, round(self.bounds.stall_s)))
 
     def route(self, handle: pycurl.Curl, proxy: Proxy, trusted: TrustedCertificates) -> None:
@@ -121,16 +127,15 @@ class Transfer:
         multi = pycurl.CurlMulti()
         try:
             multi.add_handle(handle)
-            running = 1
-            while running:
+            while self.is_running:
                 self.require_open()
-                _, running = multi.perform()
+                self.is_running = multi.perform()[1] > 0
                 if self.blocks:
                     block = b"".join(self.blocks)
                     self.blocks.clear()
-                    self._received_bytes += len(block)
+                    self.received_bytes += len(block)
                     yield block
-                elif running:
+                elif self.is_running:
                     multi.select(1.0)
             for _, number, text in multi.info_read()[2]:
                 raise self.failure(number, text)
@@ -153,7 +158,7 @@ class Transfer:
     def _begin(self, line: bytes) -> int | None:
         """A status line: after a 100, or a proxy's own answer, comes another. Trailers are left aside."""
         found = re.match(_STATUS_LINE, line)
-        if found and not self._received_bytes and not self.blocks:
+        if found and not self.received_bytes and not self.blocks:
             self.headers, self.status, self._in_headers = Headers(), int(found[1]), True
         elif not self.status:
             self._fault = Fault.NONSENSE
@@ -161,8 +166,8 @@ class Transfer:
         return None
 
     def _on_block(self, block: bytes) -> int | None:
-        self._received_bytes += len(block)
-        if self.bounds.limit_bytes is not None and self._received_bytes > self.bounds.limit_bytes:
+        self.received_bytes += len(block)
+        if self.bounds.limit_bytes is not None and self.received_bytes > self.bounds.limit_bytes:
             self.cut_off = self.status >= 400  # the refusal counts, not all of what is said about it
             self._fault = Fault.TOO_LARGE
             return -1
