@@ -16,7 +16,7 @@ HALF = SIZE // 2
 CONTENT = os.urandom(1 << 16) * (SIZE >> 16)
 HEAD = f"HTTP/1.1 200 X\r\nContent-Length: {SIZE}\r\n\r\n".encode()
 LIBCURL_BYTES = 192 * 1024  # more than it reads before it hands over
-SECRET = "Basic c2VjcmV0"  # noqa: S105
+SECRET = "Basic c2VjcmV0"
 
 
 class Reader:
