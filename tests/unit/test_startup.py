@@ -49,6 +49,16 @@ def test_explaining_itself_imports_next_to_nothing(arguments: list[str], tmp_pat
     assert ours == {"immutag._version", "immutag.core", "immutag.core.errors"}
 
 
+@pytest.mark.parametrize("arguments", [["status"], ["--help"], ["deploy"]])
+def test_no_translation_is_looked_for(arguments: list[str], tmp_path: Path) -> None:
+    looking = "import gettext; gettext.find = lambda *_, **__: print('looked', file=sys.stderr)\n"
+    code = "import sys\n" + looking + _RUN.format(arguments=arguments)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "looked" not in done.stderr.splitlines()
+
+
 def test_help_of_one_command_imports_that_command_only(tmp_path: Path) -> None:
     modules = imported(["deploy", "--help"], tmp_path)
     assert "immutag.cli.deploy" in modules
