@@ -16,7 +16,7 @@ from immutag.cli.output import show, write_result
 _DESCRIPTION = "One identity for a container image, from commit to running container."
 _EPILOG = "exit statuses: immutag help exit-codes · one command: immutag COMMAND --help"
 
-# argparse looks on the disk for a translation of each of its words, 75 times a start: a tenth of what it takes
+# argparse looks on the disk for a translation of each of its words: 75 times a start, a tenth of its time
 vars(argparse)["_"] = str
 
 
