@@ -69,6 +69,7 @@ def test_it_explains_itself_with_no_configuration(arguments: list[str], tmp_path
     done = immutag(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
+    assert "None" not in done.stdout.split()
 
 
 def test_the_version_is_a_document_for_programs(tmp_path: Path) -> None:

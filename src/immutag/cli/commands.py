@@ -16,7 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "adopt": ("adopt", "take SHA tags that other tools wrote into the ledger"),
     "policy": ("policy", "how far from mandatory verification, what it would refuse, the rule for others"),
     "sbom": ("sbom", "what is in a release, and what another one has instead"),
-    "ledger": ("ledger", "verify, export, or print the head of the ledger"),
+    "ledger": ("ledger", "verify, export, anchor or prove the ledger, or print its head"),
     "retention": ("retention", "list what clean-up jobs must spare, in the forms that they take"),
     "metrics": ("metrics", "print the metrics, folded from the ledger"),
     "workflows": (

@@ -16,8 +16,9 @@ from immutag.cli.output import show, write_result
 _DESCRIPTION = "One identity for a container image, from commit to running container."
 _EPILOG = "exit statuses: immutag help exit-codes · one command: immutag COMMAND --help"
 
-# argparse looks on the disk for a translation of each of its words: 75 times a start, a tenth of its time
-vars(argparse)["_"] = str
+# argparse looks on the disk for a translation of each of its words: 75 times a start, a tenth of its time.
+# Not `str`: what is not said is `None`, and has to stay so.
+vars(argparse)["_"] = lambda text: text
 
 
 class Formatter(argparse.HelpFormatter):
