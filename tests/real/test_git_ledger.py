@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from immutag.ledger.export import export
 from immutag.ledger.git import GitLedger
 from immutag.ledger.git_files import appended, path_of
 from immutag.ledger.head import head_of
+from immutag.ledger.sqlite import SqliteLedger
 from tests.parts.appending import held
 from tests.parts.facts import chained
 from tests.parts.git_appending import open_ledger
@@ -25,6 +27,7 @@ from tests.parts.git_http import PASSWORD, USERNAME, GitServer
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
 STREAM = Stream("release:a")
 BRANCH = "immutag-ledger"
 WRITERS, EACH = 8, 8
@@ -201,6 +204,35 @@ def test_an_edit_in_an_older_file_is_corrupt(job: Job, git_http: GitServer, tmp_
 
 
 # --- how it is reached
+
+
+def test_a_file_becomes_a_branch_as_the_documentation_says(
+    job: Job, git_http: GitServer, tmp_path: Path
+) -> None:
+    page = (ROOT / "docs/how-to/move-the-ledger.md").read_text()
+    move, look = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    with SqliteLedger(tmp_path / ".immutag/ledger.db", actor="a person") as before:
+        fill(before, *(f"fact {number}" for number in range(201)))
+        head = head_of(before)
+    (tmp_path / "immutag.toml").write_text(
+        '[image]\nrepository = "127.0.0.1:1/api"\n[environments.production]\ntarget = "podman"\n'
+    )
+    env = {
+        **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b.c", "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@b.c",
+    }  # fmt: skip
+    named = "https://github.com/OWNER/REPOSITORY"
+    assert named in move
+    bash = ["bash", "-e", "-o", "pipefail", "-c"]
+    subprocess.run([*bash, move.replace(named, git_http.address())], cwd=tmp_path, env=env, check=True)
+    env["IMMUTAG_LEDGER_URL"] = f"git+{git_http.address()}#{BRANCH}"
+    seen = subprocess.run([*bash, look], cwd=tmp_path, env=env, check=True, capture_output=True, text=True)
+    assert "201 entries" in seen.stdout
+    moved = job()
+    assert head_of(moved) == head
+    fill(moved, "goes on")
+    assert job().verify().size == 202
 
 
 def test_the_clones_own_credentials_are_used_and_never_shown(git_http: GitServer, tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ def _cut(heads: Sequence[KnownHead], size: int, agreed: KnownHead | None) -> Led
         f"the ledger is not what it was: entry {size + 1} is gone",
         expected=f"{head.size} entries, as {head.source} says: {_named(head)}",
         found=f"entry {size + 1}: gone: the ledger ends with entry {size}{good}",
-        remedy="its end was cut off, or an old copy was put back: find the copy that goes on from there, and "
-        "write nothing to this one",
+        remedy="its end was cut off, an old copy was put back, or [ledger] url names another ledger than "
+        "before: find the one that goes on from there, and write nothing to this one",
     )
 
 
