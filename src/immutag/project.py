@@ -353,10 +353,13 @@ class Project:
         return found
 
     def history(self, environment: EnvironmentName | None, limit: int) -> Sequence[Entry]:
-        """What happened, newest first."""
+        """What happened, newest first. Raises ConfigInvalid for an environment that nobody knows."""
         if environment is None:
             return self.ledger.recent(limit)
-        return list(reversed(self.ledger.stream(self._stream(environment), last=limit)))
+        found = self.ledger.stream(self._stream(environment), last=limit)
+        if not found:
+            self._adapters.environment(environment)
+        return list(reversed(found))
 
     def candidates(self, environment: EnvironmentName) -> list[Document]:
         """What a rollback could go to, newest first."""

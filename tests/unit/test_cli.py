@@ -14,7 +14,7 @@ import pytest
 from immutag.cli.commands import COMMANDS
 from immutag.cli.help import exit_codes
 from immutag.cli.parser import grammar
-from immutag.core.errors import KINDS
+from immutag.core.errors import KINDS, ConfigInvalid
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 CONFIGURATION = """\
@@ -138,6 +138,27 @@ def test_a_wrong_command_line_is_a_usage_error_in_the_form_asked_for(
     assert in_json.returncode == 2
     assert error_of(in_json)["code"] == "USAGE"
     assert error_of(in_json)["next"].endswith("--help")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [(["doctor", "--prob"], "immutag doctor"), (["hold", "set", "--envi", "x"], "immutag hold set"),
+     (["--jso", "status"], "immutag")],
+)  # fmt: skip
+def test_an_unknown_option_is_answered_with_those_of_its_command(
+    arguments: list[str], asked: str, tmp_path: Path
+) -> None:
+    told = immutag(*arguments, cwd=tmp_path)
+    assert told.returncode == 2
+    assert told.stderr.endswith(f"  next      {asked} --help\n")
+    assert f"  expected  {asked} [-h]" in told.stderr
+
+
+def test_the_history_of_an_environment_that_nobody_knows_is_no_empty_one(configured: Path) -> None:
+    assert immutag("history", "--env", "production", cwd=configured).returncode == 0
+    mistyped = immutag("history", "--env", "prodcution", "--json", cwd=configured)
+    assert mistyped.returncode == ConfigInvalid.exit_status
+    assert error_of(mistyped)["expected"] == "production"
 
 
 def test_a_mistyped_command_is_answered_with_the_nearest(tmp_path: Path) -> None:

@@ -75,6 +75,19 @@ def test_a_short_sha_is_refused_as_such(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("A" * 40, f"git rev-parse {'A' * 40}"), ("a" * 20, f"git rev-parse {'a' * 20}"),
+        ("", "git log --format=%H"), ("a" * 41, "git log --format=%H"),
+    ],
+)  # fmt: skip
+def test_what_is_next_never_names_another_commit(text: str, remedy: str) -> None:
+    with pytest.raises(MissingSha) as caught:
+        GitSha.to_run(text)
+    assert caught.value.remedy == remedy
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "latest", "main", "v1.2.3", "1.2.3", "stable", "HEAD", "HEAD~1", "origin/main", "abc", "ABCDEF",

@@ -12,6 +12,7 @@ from immutag.core.errors import ConfigInvalid, DigestMismatch, MissingSha, Polic
 from immutag.core.frozen import frozen
 
 _SHA = re.compile(r"[0-9a-f]{40}")
+_HEX = re.compile(r"[0-9a-fA-F]{4,40}")  # what git takes for a commit, and writes as we want it
 _SHA_LIKE = re.compile(r"[0-9a-fA-F]{13,}")
 _SHORT = re.compile(r"[0-9a-f]{4,12}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
@@ -45,7 +46,7 @@ class GitSha:
                 "not a full commit SHA",
                 expected="40 lowercase hex characters",
                 found=shown(self.value) or "nothing",
-                remedy="git rev-parse HEAD",
+                remedy=f"git rev-parse {self.value}" if _HEX.fullmatch(self.value) else "git log --format=%H",
             )
 
     def __str__(self) -> str:
