@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -215,3 +216,21 @@ def test_who_is_at_work_is_not_disturbed(site: Site) -> None:
     other = json.loads((site.box / "other").read_text())["error"]
     assert other["code"] == "LEDGER_CONFLICT"
     assert status(site)["image_sha"] == second
+
+
+def test_a_full_disk_below_the_log_stops_no_rollback(site: Site) -> None:
+    """It may be why somebody rolls back."""
+    first, second = released(site, "the second")
+    for sha in (first, second):
+        site.json("deploy", "--sha", sha, "--env", "staging")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "immutag", "rollback", "--sha", first, "--env", "staging"],
+            cwd=site.folder,
+            env={**os.environ, **site.env},
+            stdout=subprocess.DEVNULL,
+            stderr=full,
+            check=False,
+        )
+    assert done.returncode == 0
+    assert status(site)["image_sha"] == first

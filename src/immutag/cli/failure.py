@@ -1,6 +1,7 @@
 """How a failure is told: words on standard error, and with `--json` one document on standard output."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -25,7 +26,8 @@ def tell(arguments: Sequence[str], failure: Failure) -> None:
     else:
         write_error(_words(failure))
     if "--json" in arguments:
-        write_result(write_json(document))
+        with suppress(OSError):  # the exit status says more than that nobody can read why
+            write_result(write_json(document))
 
 
 def wants_json_log(arguments: Sequence[str]) -> bool:

@@ -17,7 +17,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     ):
         command = nested_command(actions, name, summary)
         environment_option(command)
-        command.add_argument("--reason", required=True, metavar="TEXT", help="why; it is kept in the ledger")
+        command.add_argument(
+            "--reason", required=True, type=_said, metavar="TEXT", help="why; it is kept in the ledger"
+        )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -30,3 +32,9 @@ def run(options: argparse.Namespace) -> int:
         lambda: f"{environment} is held" if held else f"{environment} is not held any more",
     )
     return DONE
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it says nothing")
+    return text

@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TextIO
 
 
@@ -25,8 +26,9 @@ def write_result(text: str) -> None:
 
 
 def write_error(text: str) -> None:
-    """To standard error."""
-    _write(sys.stderr, text)
+    """To standard error. That a log cannot be written stops nothing, least of all a rollback."""
+    with suppress(OSError):
+        _write(sys.stderr, text)
 
 
 def _write(stream: TextIO | None, text: str) -> None:

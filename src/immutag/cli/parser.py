@@ -20,6 +20,10 @@ _EPILOG = "exit statuses: immutag help exit-codes · one command: immutag COMMAN
 # Not `str`: what is not said is `None`, and has to stay so.
 vars(argparse)["_"] = lambda text: text
 
+_MAY_BE_EMPTY = ("sha", "reason")
+"""Options that are told with a status of their own, or that need not be said at all. Every other one would
+be taken for one that was not given: `ledger verify --against "$SAVED"` would compare with nothing."""
+
 
 class Formatter(argparse.HelpFormatter):
     """argparse's own, but the width is found without importing shutil and its compressors."""
@@ -53,6 +57,11 @@ class Parser(argparse.ArgumentParser):
         known = [str(choice) for choice in action.choices]
         near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.0)
         raise argparse.ArgumentError(action, f"no {value!r}; the nearest is {near[0] if near else 'nothing'}")
+
+    def _get_value(self, action: argparse.Action, text: str) -> Any:
+        if action.option_strings and action.dest not in _MAY_BE_EMPTY and not text.strip():
+            raise argparse.ArgumentError(action, "is empty: a variable that was not set?")
+        return super()._get_value(action, text)
 
     def _print_message(self, message: str, file: Any = None) -> None:
         del file  # help is a result: standard output, where a reader may have gone away

@@ -3,8 +3,9 @@
 import argparse
 
 from immutag.cli import DONE
-from immutag.cli.output import show, write_error, write_result
+from immutag.cli.output import show, write_result
 from immutag.cli.parser import nested, nested_command
+from immutag.cli.report import open_report
 from immutag.cli.session import coloured, open_project
 from immutag.cli.table import Styled, table
 from immutag.core.retention import NEVER_DEPLOYED, KeepList, Kept
@@ -41,8 +42,8 @@ def run(options: argparse.Namespace) -> int:
     options.json = options.json or options.format == "json"
     if form and not options.json:
         value = form.render(found)
-        if options.loudness >= 0:
-            write_error(f"{form.tool} cannot be told: {form.cannot}")
+        with open_report(options) as report:
+            report.step(f"{form.tool} cannot be told: {form.cannot}")
         write_result(value)
         return DONE
     document = {**found.as_document(), "form": form and _form_document(options.format, form, found)}

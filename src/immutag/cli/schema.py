@@ -20,7 +20,11 @@ def run(options: argparse.Namespace) -> int:
         show(options, names(), lambda: "\n".join(names()))
     else:
         (file,) = _FOLDER.glob(f"{options.name}.*")
-        write_result(file.read_text().rstrip())
+        text = file.read_text("utf-8").rstrip()
+        if file.suffix == ".json":
+            write_result(text)
+        else:
+            show(options, {"name": options.name, "text": text}, lambda: text)
     return DONE
 
 

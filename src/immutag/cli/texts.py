@@ -21,11 +21,15 @@ def read_texts(options: argparse.Namespace) -> list[str]:
     nothing: a list that came out empty is a mistake of whoever made it."""
     found: list[str] = []
     for text in options.texts:
-        found += sys.stdin.read().split() if text == "-" else [text]
+        found += _standard_input() if text == "-" else [text]
     if options.texts and not found:
         command = f"immutag {options.command}"
         raise UsageError("standard input names nothing", usage=f"{command} -", command=command)
     return found
+
+
+def _standard_input() -> list[str]:
+    return sys.stdin.read().split() if sys.stdin else []  # closed by whoever started us
 
 
 def document(options: argparse.Namespace, results: Sequence[object]) -> object:

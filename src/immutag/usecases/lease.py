@@ -35,7 +35,7 @@ def _machine() -> str:
 def _start(pid: int) -> str:
     """When the process began, in clock ticks since boot; empty if it does not exist or has ended."""
     try:
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+        after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(") ")[2].split()
     except OSError:
         return ""
     return "" if after_name[0] in "ZX" else after_name[19]
