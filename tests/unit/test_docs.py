@@ -1,5 +1,6 @@
 """The documentation and the code agree: commands, exit statuses, keys and their defaults."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -58,6 +59,18 @@ def test_the_reference_names_no_command_that_is_not_there() -> None:
     named = set(re.findall(r"(?:^|`)(?:[A-Z_]+=\S* )?immutag ([a-z][a-z-]*)\b", text, re.MULTILINE))
     assert named
     assert named <= set(COMMANDS)
+
+
+def test_no_error_sends_anybody_to_a_command_that_is_not_there() -> None:
+    remedies = [
+        ast.unparse(node.value)
+        for file in (ROOT / "src").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.keyword) and node.arg == "remedy"
+    ]
+    named = set(re.findall(r"\bimmutag (?:-C DIR )?([a-z][a-z-]*)", "\n".join(remedies)))
+    assert len(named) > 10
+    assert named - {"that", "in"} <= set(COMMANDS)  # "the immutag that …"
 
 
 def documented_keys() -> dict[str, str]:

@@ -21,7 +21,8 @@ def gone(url: str) -> MissingTag:
         "the registry does not have the content",
         expected=url,
         found="status 404",
-        remedy="immutag audit",
+        remedy="restore it there: immutag release --sha SHA brings an image back if its build gives the same "
+        "bytes; immutag retention keep lists what clean-up must spare",
     )
 
 
