@@ -14,13 +14,18 @@ from immutag.cli.table import card
 from immutag.core.errors import ConfigInvalid, ImmutagError
 from immutag.core.values import EnvironmentName, shown
 from immutag.workflows.drift import Drift, drift
-from immutag.workflows.template import CI, GITLAB, Workflows, written_by
+from immutag.workflows.template import CI, GITHUB, GITLAB, Workflows, written_by
 
 if TYPE_CHECKING:
     from immutag.settings import Settings
 
 _PLACES = (".github/workflows/*.yml", ".gitlab/*.yml")
 _LIMIT_BYTES = 1 << 20
+_NEXT = {
+    GITHUB: "git add and commit them; immutag's docs/how-to/github-ghcr.md says what GitHub has to be told",
+    GITLAB: "include it in .gitlab-ci.yml, git add and commit both; immutag's docs/how-to/gitlab.md says what "
+    "GitLab has to be told",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,7 +89,8 @@ def _init(options: argparse.Namespace) -> None:
 
     settings = load(directory(options), Path(options.config) if options.config else None, os.environ)
     root = GitRepository.find(directory(options)).root
-    files = _wanted(options, root, settings).files()
+    wanted = _wanted(options, root, settings)
+    files = wanted.files()
     for path in files:
         _refuse_anothers(root / path)
     written = [path for path, text in files.items() if _read(root / path) != text]
@@ -94,7 +100,7 @@ def _init(options: argparse.Namespace) -> None:
     fields = {
         "wrote": ", ".join(written),
         "as they were": ", ".join(document["unchanged"]),
-        "next": "git add and commit them; docs/how-to says what the CI service has to be told",
+        "next": _NEXT[wanted.ci],
     }
     show(options, document, lambda: card(fields, coloured=coloured(options)))
 
