@@ -23,8 +23,8 @@ _PLACES = (".github/workflows/*.yml", ".gitlab/*.yml")
 _LIMIT_BYTES = 1 << 20
 _NEXT = {
     GITHUB: "git add and commit them; immutag's docs/how-to/github-ghcr.md says what GitHub has to be told",
-    GITLAB: "include it in .gitlab-ci.yml, git add and commit both; immutag's docs/how-to/gitlab.md says what "
-    "GitLab has to be told",
+    GITLAB: "include it in .gitlab-ci.yml, git add and commit both; immutag's docs/how-to/gitlab.md says "
+    "what GitLab has to be told",
 }
 
 
