@@ -367,7 +367,11 @@ def say_what_runs(here: Stage, registry: int) -> None:
     print(
         f"Still running, as you asked: the service on http://{here.service}/\n"
         f"and the registry on {here.registry}.\n"
-        f"The sources, where `immutag` works on: {here.sources}\n"
+        f"To go on by hand, in a shell of its own:\n"
+        f"  cd {here.sources}\n"
+        f"  export {settings} BUILDAH_ISOLATION=chroot\n"
+        f'  export PATH="{Path(sys.executable).parent}:$PATH"\n'
+        f"  immutag status\n"
         f"To end all of it:\n"
         f"  {settings} podman rm --all --force --time 0\n"
         f"  kill {registry}\n"
