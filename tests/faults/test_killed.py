@@ -33,6 +33,13 @@ def test_a_finished_build_is_found_again(fact: str, site: Site) -> None:
     assert "STEP" not in again.stderr, "it was built again"
 
 
+def test_a_finished_build_of_another_recipe_is_built_anew(site: Site) -> None:
+    assert site.run_killed("release", when="before", fact="pushed").returncode == -signal.SIGKILL
+    record = site.json("release", env={"IMMUTAG_BUILD_PLATFORMS": "linux/arm64"})
+    assert record["arch"] == "linux/arm64"
+    assert site.facts("release:").count("built") == 2
+
+
 @pytest.mark.parametrize("when", WHEN)
 @pytest.mark.parametrize("fact", ["deploying", "healthy"])
 def test_a_killed_deployment_is_closed_by_the_next(fact: str, when: When, site: Site) -> None:

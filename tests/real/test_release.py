@@ -68,6 +68,46 @@ def test_an_untracked_file_is_no_part_of_the_image(site: Site) -> None:
     assert site.json("release")["image_digest"] == first
 
 
+def _outside(site: Site) -> Path:
+    """A folder beside the repository that builds, too."""
+    folder = site.folder.with_name("outside")
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
+    return folder
+
+
+@pytest.mark.parametrize("context", ["..", "../../../../..", "../../../../../../outside", "link", "link/.."])
+def test_a_context_that_leads_out_of_the_commit_is_refused(site: Site, context: str) -> None:
+    """The work tree, or any other folder, would be released under the commit's SHA."""
+    (site.folder / "link").symlink_to(_outside(site))
+    site.commit("a link")
+    error = site.error("release", env={"IMMUTAG_BUILD_CONTEXT": context})
+    assert (error["code"], error["message"]) == (
+        "CONFIG_INVALID",
+        "the build's context leads out of the commit",
+    )
+    assert "built" not in site.facts()
+
+
+@pytest.mark.parametrize("name", [".dockerignore", ".containerignore", "Dockerfile.dockerignore"])
+def test_what_a_build_leaves_out_is_said_in_the_commit(site: Site, name: str) -> None:
+    (_outside(site) / "ignore").write_text("README.md\n")
+    (site.folder / name).symlink_to(site.folder.with_name("outside") / "ignore")
+    site.commit("a link")
+    assert site.error("release")["found"] == name
+    (site.folder / name).unlink()
+    (site.folder / name).symlink_to("shared")
+    site.commit("a link within the commit", {"shared": "README.md\n"})
+    assert site.json("release")["digest_verification"] == "ok"
+
+
+def test_a_dockerfile_that_leads_in_a_circle_is_none(site: Site) -> None:
+    (site.folder / "Dockerfile").unlink()
+    (site.folder / "Dockerfile").symlink_to("Dockerfile")
+    site.commit("a circle")
+    assert site.error("release")["code"] == "CONFIG_INVALID"
+
+
 def test_the_short_tag_names_the_same_digest(site: Site, crane: Crane) -> None:
     record = site.json("release", env={"IMMUTAG_IMAGE_SHORT_TAG": "true"})
     assert sorted(crane.tags(site.repository)) == sorted([str(site.sha), str(site.sha)[:12]])

@@ -12,6 +12,7 @@ import pytest
 
 from immutag.build.workspace import BuiltLayout, Workspace
 from immutag.core.errors import ConfigInvalid
+from immutag.core.frozen import replace
 from immutag.core.values import GitSha
 from tests.parts.images import add_image, descriptor, finish
 
@@ -59,6 +60,15 @@ def test_a_finished_build_is_found_again(builds: Path) -> None:
         assert again.finished() is None
     with Workspace.open(builds, SHA) as anew:
         assert anew.finished() is None
+
+
+def test_what_was_built_by_another_recipe_is_not_what_is_asked_for(builds: Path) -> None:
+    with Workspace.open(builds, SHA) as workspace:
+        workspace.finish(replace(_finish(workspace), recipe="one"))
+    with Workspace.open(builds, SHA) as again:
+        assert again.finished("other") is None
+        assert not again.layout.exists()
+    assert _folders(builds) == []
 
 
 def test_a_killed_process_leaves_its_finished_build_to_the_next(builds: Path) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from immutag.build.context import is_inside
 from immutag.core.dockerfile import instructions
 from immutag.core.errors import ConfigInvalid, PolicyViolation
 from immutag.core.values import shown
@@ -75,8 +76,7 @@ def _mount_types(words: list[str]) -> list[str]:
 
 
 def _text(dockerfile: Path, context: Path) -> str:
-    path = dockerfile.resolve()
-    if not path.is_relative_to(context.resolve()) or not path.is_file():
+    if not is_inside(dockerfile, context) or not dockerfile.is_file():
         raise ConfigInvalid(
             "the commit has no such Dockerfile",
             expected="a file of the commit",
@@ -85,7 +85,7 @@ def _text(dockerfile: Path, context: Path) -> str:
             ),
             remedy="commit it, or correct file in [build] of immutag.toml",
         )
-    with path.open("rb") as file:
+    with dockerfile.open("rb") as file:
         return file.read(_DOCKERFILE_LIMIT_BYTES).decode(errors="replace")
 
 

@@ -32,12 +32,13 @@ _FINISHED_KEPT_S = 7 * 24 * 3600
 
 @frozen()
 class BuiltLayout:
-    """A finished layout: its root, and how it came to be."""
+    """A finished layout: its root, and how it came to be. `recipe`: the digest of what was asked for."""
 
     root: Descriptor
     builder: str
     duration_ms: int
     platform: str
+    recipe: str = ""
 
 
 class Workspace:
@@ -101,8 +102,12 @@ class Workspace:
             self.discard()
         self._release()
 
-    def finished(self) -> BuiltLayout | None:
-        """The finished layout that this folder holds."""
+    def finished(self, recipe: str = "") -> BuiltLayout | None:
+        """The finished layout that this folder holds. One that was made by another recipe goes."""
+        if self._built and self._built.recipe != recipe:
+            self._built = None
+            (self._folder / "build.json").unlink(missing_ok=True)
+            shutil.rmtree(self.layout, ignore_errors=True)
         return self._built
 
     def finish(self, built: BuiltLayout) -> None:
@@ -114,6 +119,7 @@ class Workspace:
             "builder": built.builder,
             "duration_ms": built.duration_ms,
             "platform": built.platform,
+            "recipe": built.recipe,
         }
         unfinished = self._folder / "build.json.unfinished"
         unfinished.write_text(json.dumps(document))
@@ -156,7 +162,9 @@ class Workspace:
 def _read(file: Path) -> BuiltLayout:
     document = json.loads(file.read_text())
     root = Descriptor(document["mediaType"], Digest(document["digest"]), document["size"])
-    return BuiltLayout(root, document["builder"], document["duration_ms"], document["platform"])
+    return BuiltLayout(
+        root, document["builder"], document["duration_ms"], document["platform"], document["recipe"]
+    )
 
 
 def _children(folder: Path) -> list[Path]:

@@ -36,6 +36,7 @@ def maker(
                 dockerfile=asked.file,
                 args=asked.args,
                 platforms=asked.platforms,
+                builder_args=asked.builder_args,
                 timeout_s=asked.timeout_s,
             ),
             source=source,

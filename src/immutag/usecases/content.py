@@ -1,11 +1,14 @@
 """A release's content: a clean build of the commit's own bytes, or a layout that the user gives."""
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from immutag.build import Builder, BuildRequest
+from immutag.build.context import ensure_inside
 from immutag.build.image import platforms_of
 from immutag.build.workspace import BuiltLayout, Workspace
 from immutag.core.annotations import CREATED, REVISION
@@ -23,13 +26,14 @@ from immutag.oci.layout import Layout
 @frozen()
 class Recipe:
     """How the service is built: the service's `folder` in the commit, in it the build's `context`, and in
-    that the `dockerfile`."""
+    that the `dockerfile`. `builder_args` are those that the builder was made with."""
 
     folder: Path
     context: Path
     dockerfile: Path
     args: Mapping[str, str]
     platforms: tuple[Platform, ...]
+    builder_args: tuple[str, ...]
     timeout_s: float
 
 
@@ -43,8 +47,13 @@ def build(
     workspace: Workspace,
     report: Report,
 ) -> BuiltLayout:
-    """The finished layout of an interrupted run, or a clean build. Raises BuildFailure, ConfigInvalid."""
-    found = workspace.finished()
+    """The finished layout of an interrupted run that asked for the same, or a clean build.
+
+    Raises BuildFailure, ConfigInvalid.
+    """
+    stated = labels(commit, source)
+    asked = _digest(recipe, stated, builder.name)
+    found = workspace.finished(asked)
     if found:
         report.step(f"found the finished build {found.root.digest}")
         return found
@@ -52,17 +61,18 @@ def build(
     begun = time.monotonic()
     export(git, commit.sha, workspace.context)
     context = workspace.context / recipe.folder / recipe.context
+    ensure_inside(workspace.context, context, context / recipe.dockerfile)
     request = BuildRequest(
         context=context,
         dockerfile=context / recipe.dockerfile,
         args={**recipe.args, "IMAGE_SHA": str(commit.sha)},  # so that a service can say what it is
         platforms=recipe.platforms,
-        labels=labels(commit, source),
+        labels=stated,
         epoch_s=commit.time_s,
         timeout_s=recipe.timeout_s,
     )
     root = builder.build(request, layout=workspace.layout, log=workspace.log, report=report)
-    built = BuiltLayout(root, builder.name, _ms(begun), _names(recipe.platforms))
+    built = BuiltLayout(root, builder.name, _ms(begun), _names(recipe.platforms), asked)
     workspace.finish(built)
     return built
 
@@ -95,6 +105,20 @@ def labels(commit: Commit, source: str | None) -> Mapping[str, str]:
     if source:
         found["org.opencontainers.image.source"] = source
     return found | {"org.opencontainers.image.version": str(commit.sha)}
+
+
+def _digest(recipe: Recipe, stated: Mapping[str, str], builder: str) -> str:
+    """The same for the same order: what was built by another one is not what is asked for now."""
+    asked = [
+        str(recipe.folder / recipe.context),
+        str(recipe.dockerfile),
+        sorted(recipe.args.items()),
+        [str(each) for each in recipe.platforms],
+        recipe.builder_args,
+        sorted(stated.items()),
+        builder,
+    ]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
 
 
 def _names(platforms: Sequence[Platform]) -> str:
