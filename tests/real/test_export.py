@@ -1,6 +1,8 @@
 """The export of a commit is its tree, byte for byte, whatever else git would do with it."""
 
+import errno
 import os
+import shutil
 import stat
 import subprocess
 import zlib
@@ -223,6 +225,63 @@ def test_a_missing_object_is_found(checkout: Checkout) -> None:
     (checkout.path / ".git" / "objects" / name[:2] / name[2:]).unlink()
     with pytest.raises(ConfigInvalid, match="missing or damaged"):
         _export(checkout, sha)
+
+
+@pytest.mark.parametrize("torn", [b"100644 a", b"100644 a\0" + b"1" * 19, b"100644", b"\0"])
+def test_a_tree_that_is_cut_off_is_damaged(checkout: Checkout, torn: bytes) -> None:
+    checkout.commit("one")
+    tree = _git(checkout, "hash-object", "-t", "tree", "--literally", "-w", "--stdin", stdin=torn)
+    content = f"tree {tree.decode()}author A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nmade\n".encode()
+    sha = _git(checkout, "hash-object", "-t", "commit", "--literally", "-w", "--stdin", stdin=content)
+    with pytest.raises(ConfigInvalid, match="missing or damaged"):
+        _export(checkout, GitSha(sha.decode().strip()))
+
+
+@pytest.mark.parametrize(
+    ("mode", "name", "content"),
+    [
+        ("100644", b"n" * 300, b"content"),
+        ("40000", b"n" * 300, b""),
+        ("120000", b"empty", b""),
+        ("120000", b"far", b"a" * 5000),
+        ("120000", b"odd", b"a\0b"),
+    ],
+)
+def test_what_no_file_system_takes_is_refused_with_its_name(
+    checkout: Checkout, mode: str, name: bytes, content: bytes
+) -> None:
+    checkout.commit("one")
+    oid = checkout.git("rev-parse", "HEAD^{tree}") if mode == "40000" else _blob(checkout, content)
+    with pytest.raises(ConfigInvalid) as refused:
+        _export(checkout, _committed_tree(checkout, (mode, name, oid)))
+    assert "git is missing" not in refused.value.message
+    assert name.decode()[:100] in refused.value.found or oid in refused.value.expected
+
+
+def test_a_full_disk_is_said_so(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    sha = checkout.commit("one", {"file": "1"})
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fchmod", full)
+    with pytest.raises(ConfigInvalid, match="cannot be written") as refused:
+        _export(checkout, sha)
+    assert "No space left" in refused.value.found
+
+
+def test_a_git_that_ends_while_it_is_asked_leaves_objects_missing(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As it does in a partial clone whose promisor cannot be reached."""
+    sha = checkout.commit("one", {f"f{number}": str(number) for number in range(2000)})
+    repository = GitRepository.find(checkout.path)
+    real = shutil.which("git")
+    (tmp_path / "git").write_text(f'#!/bin/sh\nsed -u 514q | "{real}" "$@"\n')
+    (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(ConfigInvalid, match="missing or damaged"):
+        export(repository, sha, tmp_path / "export")
 
 
 def test_a_folder_that_is_there_already_is_not_written_into(checkout: Checkout) -> None:

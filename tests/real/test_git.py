@@ -8,7 +8,7 @@ import pytest
 
 from immutag.core.errors import ConfigInvalid, MissingSha
 from immutag.core.values import GitSha
-from immutag.git.commit import GitRepository
+from immutag.git.commit import GitRepository, commit_time
 from immutag.git.remote import https_url, without_credentials
 from tests.parts.checkouts import Checkout
 
@@ -77,7 +77,10 @@ def test_a_hooks_surroundings_do_not_decide_which_repository_it_is(
     other.commit("other", {"file": "other"})
     monkeypatch.setenv("GIT_DIR", str(other.path / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(other.path))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(other.path / ".git" / "objects"))
+    monkeypatch.setenv("GIT_SHALLOW_FILE", str(other.path / "file"))
     assert _found(checkout).root == checkout.path
+    assert not _found(checkout).shallow
     assert _found(checkout).commit(None).sha == ours
 
 
@@ -100,6 +103,13 @@ def test_head_is_a_commit_with_its_time(checkout: Checkout) -> None:
     assert found.sha == sha
     assert found.time_s == int(checkout.git("show", "--no-patch", "--format=%ct", sha))
     assert _found(checkout).commit(sha) == found
+
+
+@pytest.mark.parametrize("time_s", ["-100", "253402300800", "9" * 20, "9" * 5000])
+def test_a_time_that_nothing_can_carry_is_no_date(time_s: str) -> None:
+    content = f"tree {'0' * 40}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> {time_s} +0000\n\nmade\n"
+    with pytest.raises(MissingSha, match="no date"):
+        commit_time(content.encode())
 
 
 def test_a_detached_head_is_fine(checkout: Checkout) -> None:

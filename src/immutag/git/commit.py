@@ -13,7 +13,8 @@ from immutag.git.program import git
 from immutag.git.remote import without_credentials
 
 _DIRTY_LIMIT = 50
-_COMMITTER = re.compile(rb"^committer .* (\d+) [+-]\d+$", re.MULTILINE)
+_COMMITTER = re.compile(rb"^committer .* (-?\d{1,20}) [+-]\d+$", re.MULTILINE)
+_LAST_S = 253402300799  # 9999-12-31T23:59:59Z
 _HEX = re.compile(r"[0-9a-f]{4,40}")
 
 
@@ -74,8 +75,8 @@ class GitRepository:
     def is_dirty(self) -> list[str]:
         """Tracked files that differ from HEAD, staged or not; 50 at most. Untracked ones do not count."""
         done = git(
-            self.root, "-c", "status.relativePaths=false", "status", "--porcelain=v1", "-z", "--no-renames",
-            "--untracked-files=no", "--ignore-submodules=none",
+            self.root, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=no",
+            "--ignore-submodules=none",
         )  # fmt: skip
         return [shown(os.fsdecode(entry[3:])) for entry in done.stdout.split(b"\0") if entry][:_DIRTY_LIMIT]
 
@@ -206,11 +207,15 @@ class GitRepository:
 
 
 def commit_time(content: bytes) -> int:
-    """The committer's time in a commit object, in unix seconds. Raises MissingSha."""
+    """The committer's time in a commit object, in unix seconds. Raises MissingSha for none that image and
+    files can carry."""
     found = _COMMITTER.search(content.partition(b"\n\n")[0])
-    if not found:
+    if not found or not 0 <= int(found[1]) <= _LAST_S:
         raise MissingSha(
-            "the commit has no date", expected="a committer's line", found="none", remedy="git fsck"
+            "the commit has no date that can be used",
+            expected="a committer's line, with a time from 1970 to 9999",
+            found=f"the time {int(found[1])}" if found else "none",
+            remedy="git fsck; git commit --amend --reset-author gives a new commit the time of now",
         )
     return int(found[1])
 

@@ -7,6 +7,7 @@ folder is what the SHA says, whatever attributes, filters, line-ending rules or 
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,17 +37,24 @@ def export(repository: GitRepository, sha: GitSha, folder: Path) -> Commit:
     """Write the commit's tree into a new folder. Every time stamp is the commit's; the umask does not count.
 
     Raises ConfigInvalid for a commit that does not hold all of its content (submodules, LFS pointers), or
-    whose objects are missing or damaged; PolicyViolation for a path that leads out of the folder.
+    whose objects are missing or damaged, or where it cannot be written; PolicyViolation for a path that leads
+    out of the folder.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with objects(repository.root) as (ask, answer):
-        read = _Objects(ask, answer)
-        commit = read.one(str(sha), "commit")
-        stamp_ns = commit_time(commit) * 10**9
-        tree = commit.partition(b"\n")[0].removeprefix(b"tree ").decode("ascii", "replace")
-        folders, others = _make_folders(read, _Entry(_TREE, tree, folder))
-        for entry, blocks in read.each(others, "blob"):
-            _make(entry, blocks, stamp_ns)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with objects(repository.root) as (ask, answer):
+            return _export(_Objects(ask, answer), sha, folder)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _export(read: "_Objects", sha: GitSha, folder: Path) -> Commit:
+    commit = read.one(str(sha), "commit")
+    stamp_ns = commit_time(commit) * 10**9
+    tree = commit.partition(b"\n")[0].removeprefix(b"tree ").decode("ascii", "replace")
+    folders, others = _make_folders(read, _Entry(_TREE, tree, folder))
+    for entry, blocks in read.each(others, "blob"):
+        _make(entry, blocks, stamp_ns)
     for entry in reversed(folders):
         os.utime(entry.path, ns=(stamp_ns, stamp_ns))
     return Commit(sha, stamp_ns // 10**9)
@@ -61,29 +69,35 @@ def _make_folders(read: "_Objects", root: _Entry) -> tuple[list[_Entry], list[_E
         for folder, blocks in read.each(level, "tree"):
             folder.path.mkdir()  # fails if the name is taken: nothing is written through a link
             folder.path.chmod(0o755)
-            for entry in _entries(folder.path, b"".join(blocks)):
+            for entry in _entries(folder, b"".join(blocks)):
                 (below if entry.mode == _TREE else others).append(entry)
         folders += level
         level = below
     return folders, others
 
 
-def _entries(folder: Path, tree: bytes) -> Iterator[_Entry]:
+def _entries(folder: _Entry, tree: bytes) -> Iterator[_Entry]:
     """What a tree object names: `mode name NUL 20 bytes of id`, again and again."""
     at, names = 0, set[bytes]()
     while at < len(tree):
-        end = tree.index(b"\0", at)
+        end = tree.find(b"\0", at)
+        if not at <= end <= len(tree) - 21:
+            raise _damaged(folder.id, "a tree of whole entries", f"an entry that is cut off at {at}")
         mode, _, name = tree[at:end].partition(b" ")
         if name in names or name in (b"", b".", b"..") or b"/" in name or name.lower() == b".git":
-            raise _leads_out(folder, name)
+            raise _leads_out(folder.path, name)
         names.add(name)
         at = end + 21
-        yield _Entry(mode.decode("ascii", "replace"), tree[end + 1 : at].hex(), folder / os.fsdecode(name))
+        path = folder.path / os.fsdecode(name)
+        yield _Entry(mode.decode("ascii", "replace"), tree[end + 1 : at].hex(), path)
 
 
 def _make(entry: _Entry, blocks: Iterator[bytes], stamp_ns: int) -> None:
     if entry.mode == _LINK:
-        entry.path.symlink_to(os.fsdecode(b"".join(blocks)))
+        target = b"".join(blocks)
+        if b"\0" in target:
+            raise _damaged(entry.id, "where a link leads", "a text with a NUL")
+        entry.path.symlink_to(os.fsdecode(target))
         os.utime(entry.path, ns=(stamp_ns, stamp_ns), follow_symlinks=False)
         return
     with entry.path.open("xb", buffering=0) as file:
@@ -111,8 +125,9 @@ class _Objects:
             some = entries[start : start + _ASK]
             for entry in some:
                 _refuse_mode(entry)
-            self._ask.write("".join(f"{entry.id}\n" for entry in some).encode())
-            self._ask.flush()
+            with suppress(BrokenPipeError):  # git has ended: what it did not answer is found to be missing
+                self._ask.write("".join(f"{entry.id}\n" for entry in some).encode())
+                self._ask.flush()
             for entry in some:
                 yield entry, self._blocks(entry, kind)
 
@@ -156,6 +171,18 @@ def _damaged(name: str, expected: str, found: str) -> ConfigInvalid:
         expected=f"{shown(name)}: {expected}",
         found=shown(found),
         remedy="git fsck --full, then git fetch --refetch",
+    )
+
+
+def _unwritable(folder: Path, error: OSError) -> ConfigInvalid:
+    """A name that the file system does not take, no room, no permission."""
+    path = Path(os.fsdecode(error.filename2 or error.filename or folder))
+    name = path.relative_to(folder) if path.is_relative_to(folder) else path
+    return ConfigInvalid(
+        "the commit cannot be written to the disk",
+        expected=f"a file system at {folder.parent} that takes all of its files and names",
+        found=shown(f"{error.strerror}: {name}"),
+        remedy="df -h -i; or git mv what has such a name, and commit",
     )
 
 

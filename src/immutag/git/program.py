@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,8 +23,13 @@ _ENV = {
 _SURROUNDINGS = (
     "GIT_DIR",
     "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
     "GIT_INDEX_FILE",
     "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_QUARANTINE_PATH",
+    "GIT_SHALLOW_FILE",
     "GIT_PREFIX",
     "GIT_NAMESPACE",
 )
@@ -67,11 +72,12 @@ def ask(
 def objects(directory: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """`git cat-file --batch`: ask with an object's id and a newline, read header and content."""
     argv = _argv(directory, ("cat-file", "--batch"))
-    try:
-        with process.talk(argv, env=_ENV, without=_SURROUNDINGS) as pipes:
-            yield pipes
-    except FileNotFoundError:
-        raise _missing() from None
+    with ExitStack() as stack:
+        try:
+            pipes = stack.enter_context(process.talk(argv, env=_ENV, without=_SURROUNDINGS))
+        except FileNotFoundError:
+            raise _missing() from None
+        yield pipes
 
 
 def _argv(directory: Path, arguments: tuple[str, ...]) -> list[str]:
