@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import tarfile
 import time
 from collections.abc import Mapping
@@ -303,6 +304,12 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BuildFailure, match="cannot be read"):
         ingest(tmp_path / "absent", tmp_path / "ours")
+
+
+def test_a_pipe_is_no_file_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BuildFailure, match="cannot be read"):
+        ingest(tmp_path / "pipe", tmp_path / "ours")
 
 
 FUZZ = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)

@@ -65,6 +65,13 @@ def test_every_commented_key_of_the_template_may_be_uncommented(git_repository: 
     )  # fmt: skip
 
 
+def test_a_branch_may_have_any_name_that_git_takes(git_repository: Checkouts) -> None:
+    checkout = git_repository("my-api", '--initial-branch=ma"in#{0}')
+    checkout.commit("first")
+    assert immutag("init", cwd=checkout.path).returncode == 0
+    assert load(checkout.path, None, {}).image.main == 'ma"in#{0}'
+
+
 def test_each_service_of_a_repository_gets_an_image_of_its_own(git_repository: Checkouts) -> None:
     """In one image repository the second service's commit would be found released already: by the first."""
     checkout = git_repository("mono")

@@ -238,6 +238,8 @@ def _split(key: str) -> list[str]:
         ("[build]\ntimeout = nan", "build.timeout", "seconds"),
         ('[build]\ncontext = "/etc"', "build.context", "inside the commit"),
         ("[build]\nargs = { A = true }", "build.args", "a table of texts"),
+        ('[build]\nargs = { A = "a\\u0000b" }', "build.args", "a table of texts"),
+        ('[build]\nargs = { "A\\u0000" = "a" }', "build.args", "a table of texts"),
         ('[build]\nbuilder_args = "--x"', "build.builder_args", "a list of texts"),
         ("registry = 3", "unknown key image.registry", "repository"),
         ('[registry."not a host"]', "registry", "host[:port]"),
@@ -347,6 +349,12 @@ def test_what_targets_and_credentials_use_is_no_setting(read: Read) -> None:
     read(environ={f"IMMUTAG_{name}": "x" for name in given if name != "CONFIG"})
 
 
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 5000, "{a = " * 5000])
+def test_a_variable_that_is_too_much_to_read_is_refused_in_words(read: Read, value: str) -> None:
+    with pytest.raises(ConfigInvalid, match=r"build\.timeout"):
+        read("", {"IMMUTAG_BUILD_TIMEOUT": value})
+
+
 def test_a_refused_value_of_a_variable_names_the_variable(read: Read) -> None:
     with pytest.raises(ConfigInvalid) as caught:
         read(environ={"IMMUTAG_BUILD_TIMEOUT": "soon"})
@@ -379,7 +387,19 @@ def test_no_configuration_says_init(tmp_path: Path) -> None:
         assert caught.value.remedy == "immutag init"
 
 
-@pytest.mark.parametrize("content", [b"[image", b"\xff\xfe", b'[image]\nrepository = "a\n'])
+@pytest.mark.parametrize("form", [b"\xef\xbb\xbf%b", b"%b"])
+def test_a_file_as_windows_writes_it_is_read(tmp_path: Path, form: bytes) -> None:
+    (tmp_path / "immutag.toml").write_bytes(form % IMAGE.replace("\n", "\r\n").encode())
+    assert load(tmp_path, None, {}).image.repository.path == "owner/api"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[image", b"\xff\xfe", b'[image]\nrepository = "a\n', b"a = " + b"9" * 5000, b"a = " + b"[" * 5000,
+        b"a = " + b"{a = " * 5000,
+    ],
+)  # fmt: skip
 def test_what_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "immutag.toml").write_bytes(content)
     with pytest.raises(ConfigInvalid, match="cannot be read"):

@@ -86,7 +86,8 @@ def write(file: Path, found: Found) -> bool:
     """Write the configuration, unless there is one. Raises ConfigInvalid where it cannot be written."""
     try:
         with file.open("x", encoding="utf-8") as out:
-            out.write(_TEMPLATE.format(**found._asdict(), target=found.engine or _ENGINES[0]))
+            named = found._replace(main=_escaped(found.main))._asdict()
+            out.write(_TEMPLATE.format(**named, target=found.engine or _ENGINES[0]))
         state = file.parent / ".immutag"
         state.mkdir(exist_ok=True)
         (state / ".gitignore").write_text("*\n")
@@ -100,6 +101,11 @@ def write(file: Path, found: Found) -> bool:
             remedy="immutag -C DIR init",
         ) from error
     return True
+
+
+def _escaped(text: str) -> str:
+    """Inside of a TOML string's quotes: a branch may have such a name."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _path(text: str) -> str:

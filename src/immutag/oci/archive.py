@@ -4,6 +4,8 @@ All of it is hashed once on the way in, and nothing is unpacked: names in an arc
 """
 
 import io
+import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -102,7 +104,7 @@ def _link_or_copy(given: Layout, ours: Layout, blob: Descriptor) -> None:
 @contextmanager
 def _tar(source: Path, layout: Path) -> Iterator[BinaryIO]:
     """The archive as a file that can be read at any place: a gzipped one is expanded beside the layout."""
-    with source.open("rb") as file:
+    with _open(source) as file:
         if file.read(2) != MAGIC:
             yield file
             return
@@ -113,6 +115,15 @@ def _tar(source: Path, layout: Path) -> Iterator[BinaryIO]:
             expanded.writelines(gunzip(blocks_of(file), limit))
             expanded.flush()
             yield expanded
+
+
+def _open(source: Path) -> BinaryIO:
+    """The file, behind a link or not; a pipe cannot be read twice, and might be waited for without end."""
+    handle = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise _failure("the image cannot be read", "a file or a folder", f"{source}: neither")
+    return os.fdopen(handle, "rb")
 
 
 def _failure(message: str, expected: str, found: str) -> BuildFailure:

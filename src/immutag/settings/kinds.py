@@ -51,7 +51,7 @@ def _literal(text: str) -> object:
     """A TOML value; text that is none stays text, and is then refused or taken by `parse`."""
     try:
         document = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return document["value"] if len(document) == 1 else text
 
@@ -100,7 +100,8 @@ def _texts(value: object, where: Where) -> Mapping[str, str]:
     if not isinstance(value, dict):
         raise where.wrong('a table of texts, e.g. { NAME = "value" }', value)
     for name, text in value.items():
-        if isinstance(text, bool) or not isinstance(text, str | int) or not name or "=" in name:
+        plain = isinstance(text, str | int) and not isinstance(text, bool)
+        if not plain or not name or "=" in name or "\0" in f"{name}{text}":
             raise where.wrong('a table of texts, e.g. { NAME = "value" }', f"{name} = {_written(text)}")
     return {name: str(text) for name, text in value.items()}
 

@@ -77,9 +77,9 @@ def find(directory: Path, config: Path | None, environ: Mapping[str, str]) -> Pa
 
 def _read(file: Path) -> dict[str, object]:
     try:
-        return tomllib.loads(file.read_bytes().decode())
+        return tomllib.loads(file.read_bytes().decode("utf-8-sig"))  # editors on Windows mark UTF-8 so
     except FileNotFoundError:
         found, remedy = "no such file", "immutag init"
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # tomllib: no TOML, a huge number, deep lists
         found, remedy = shown(str(error)), f"correct {file}"
-    raise ConfigInvalid(f"{file} cannot be read", expected="a TOML file", found=found, remedy=remedy)
+    raise ConfigInvalid(f"{file} cannot be read", expected="a TOML file in UTF-8", found=found, remedy=remedy)
