@@ -134,6 +134,9 @@ def test_the_id_of_something_else_is_no_commit(checkout: Checkout, what: str) ->
     with pytest.raises(MissingSha) as refused:
         _found(checkout).commit(GitSha(checkout.git("rev-parse", what)))
     assert ": a t" in refused.value.found or ": a blob" in refused.value.found
+    if "tag" in what:
+        git, *arguments = refused.value.remedy.split()
+        assert (git, checkout.git(*arguments)) == ("git", checkout.git("rev-parse", "HEAD"))
 
 
 def test_a_commit_of_another_repository_is_refused(checkout: Checkout) -> None:

@@ -57,11 +57,14 @@ class GitRepository:
                 "there is no commit yet", expected="a commit at HEAD", found="none",
                 remedy="git add --all && git commit",
             )  # fmt: skip
+        kind = header[1] if len(header) == 3 else None
         raise MissingSha(
             "not a commit of this repository",
             expected="the SHA of a commit",
-            found=f"{sha}: {f'a {header[1]}' if len(header) == 3 else 'unknown here'}",
-            remedy="git fetch --all, then git log --format=%H",
+            found=f"{sha}: {f'a {kind}' if kind else 'unknown here'}",
+            remedy=f"git rev-parse {sha}^{{commit}}"
+            if kind == "tag"
+            else "git fetch --all, then git log --format=%H",
         )
 
     def subject(self, sha: GitSha) -> str | None:
