@@ -73,6 +73,15 @@ def test_no_error_sends_anybody_to_a_command_that_is_not_there() -> None:
     assert named - {"that", "in"} <= set(COMMANDS)  # "the immutag that …"
 
 
+def test_the_runbook_quotes_what_is_said() -> None:
+    said = " ".join(file.read_text() for file in (ROOT / "src").rglob("*.py"))
+    quoted = [
+        text for row in rows(DOCS / "how-to/rollback-runbook.md") for text in re.findall(r"\*(.+)\*", row[0])
+    ]
+    assert len(quoted) >= 5
+    assert [text for text in quoted if text not in said] == []
+
+
 def documented_keys() -> dict[str, str]:
     """Every documented key, and what the page says of its default."""
     found = rows(DOCS / "reference/configuration.md")
