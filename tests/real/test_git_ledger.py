@@ -6,6 +6,7 @@ import re
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -269,15 +270,42 @@ def test_a_server_that_is_not_there_is_no_empty_ledger(tmp_path: Path) -> None:
         assert PASSWORD.replace(" ", "") not in json.dumps(stopped.value.as_json())
 
 
-def test_a_branch_that_may_not_be_written_says_so(job: Job, git_http: GitServer) -> None:
+@pytest.mark.parametrize("name", ["pre-receive", "update"])
+def test_a_branch_that_may_not_be_written_says_so_at_once(name: str, job: Job, git_http: GitServer) -> None:
+    """Whatever the server calls it, nobody else was faster."""
     ledger = job()
     fill(ledger, "a")
-    hook = git_http.root / "ledger.git" / "hooks" / "pre-receive"
-    hook.write_text("#!/bin/sh\necho 'this branch is protected' >&2\nexit 1\n")
+    hook = git_http.root / "ledger.git" / "hooks" / name
+    hook.write_text("#!/bin/sh\necho 'rules of this repository' >&2\nexit 1\n")
     hook.chmod(0o755)
-    with pytest.raises(ConfigInvalid):
+    with pytest.raises(ConfigInvalid) as stopped:
         ledger.append(STREAM, held("b"), after=1)
+    assert "rules of this repository" in stopped.value.found
     assert job().head().size == 1
+
+
+def test_a_branch_in_the_way_of_the_first_append_is_named(job: Job, git_http: GitServer) -> None:
+    tree = git_http.git("mktree", "--missing")
+    commit = git_http.git("-c", "user.name=x", "-c", "user.email=x@y", "commit-tree", "-m", "x", tree)
+    git_http.git("update-ref", f"refs/heads/{BRANCH}/of-somebody", commit)
+    with pytest.raises(ConfigInvalid) as stopped:
+        job().append(STREAM, held("b"), after=0)
+    assert f"{BRANCH}/of-somebody" in stopped.value.found
+
+
+@pytest.mark.parametrize("entries", [0, 1])
+def test_who_comes_while_another_has_the_branch_locked_tries_again(
+    entries: int, job: Job, git_http: GitServer
+) -> None:
+    ledger = job()
+    fill(ledger, *"a" * entries)
+    lock = git_http.root / "ledger.git" / "refs" / "heads" / f"{BRANCH}.lock"
+    lock.touch()
+    timer = threading.Timer(1.5, lock.unlink)
+    timer.start()
+    ledger.append(STREAM, held("b"), after=entries)
+    timer.join()
+    assert job().verify().size == entries + 1
 
 
 # --- many jobs

@@ -17,8 +17,15 @@ from immutag.git.remote import without_credentials
 
 _TIMEOUT_S = 120.0
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_MOVED = re.compile(r"^!\t\S+\t\[(?:rejected|remote rejected)\]", re.MULTILINE)
-_REFUSED_FOR_GOOD = ("pre-receive hook declined", "protected branch", "permission", "denied", "prohibited")
+_REFUSED = re.compile(r"^!\t\S+\t\[(rejected|remote rejected)\] \((.*)\)", re.MULTILINE)
+_IN_THE_MIDDLE = (
+    "failed to update ref",
+    "cannot lock",
+    "incorrect old value",
+    "already exists",
+    "internal server error",
+)
+_IN_THE_WAY = "exists; cannot create"  # a branch whose name is a folder of ours
 _FROM_THE_CLONE = r"^(http|credential|url)\.|^core\.sshcommand$"
 _KEPT, _SEEN = "refs/immutag/kept", "refs/immutag/seen"
 _OPTIONS = ("-c", "gc.autoDetach=false", "-c", "push.gpgSign=false", "-c", "protocol.version=2")
@@ -133,10 +140,17 @@ class RemoteBranch:
         )
         if done.ok:
             return True
-        said = (done.stdout + done.stderr).decode(errors="replace")
-        if _MOVED.search(said) and not any(word in said.lower() for word in _REFUSED_FOR_GOOD):
+        said = done.stderr.decode(errors="replace")
+        refused = _REFUSED.search(done.stdout.decode(errors="replace"))
+        if refused and (refused[1] == "rejected" or self._somebody_writes(refused[2], said, over)):
             return False
-        raise _unusable(self.name, done.tail(3))
+        raise _unusable(self.name, f"{refused[2]}: {_from_the_server(said)}" if refused else done.tail(3))
+
+    def _somebody_writes(self, reason: str, said: str, over: str | None) -> bool:
+        """Whether the server refused because of another writer. Servers have many words for what they do not
+        allow, so it is looked: the branch has moved, or somebody is about to move it."""
+        busy = any(word in reason.lower() for word in _IN_THE_MIDDLE) and _IN_THE_WAY not in said
+        return busy or self.tip() != over
 
     def _make(self) -> None:
         if (self._folder / "HEAD").exists():
@@ -184,6 +198,11 @@ def _unusable(name: str, found: str) -> ConfigInvalid:
         found=shown(without_secrets(found)) or "git said nothing",
         remedy="git ls-remote shows whether it can be reached; [ledger] url in immutag.toml names another",
     )
+
+
+def _from_the_server(said: str) -> str:
+    lines = (line.removeprefix("remote:").strip() for line in said.splitlines() if line.startswith("remote:"))
+    return " ".join(line for line in lines if line) or "and no more"
 
 
 def without_secrets(text: str) -> str:

@@ -68,9 +68,10 @@ class GitLedger:
             time.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311 - so that two get out of step
             begun = time.monotonic()
             with self._alone():
-                if lost:
+                kept = self._branch.kept()
+                if lost and kept:
                     self._take()
-                elif self._version(stream) < after or self._branch.kept() is None:
+                elif kept is None or self._version(stream) < after:
                     self._refresh()
                 require_version(stream, after, self._version(stream))
                 entry = self._try(stream, fact, after)
@@ -265,6 +266,6 @@ def _busy(branch: str, seconds: float) -> LedgerConflict:
     return LedgerConflict(
         "others were always faster",
         expected=f"to append to {branch}",
-        found=f"its branch had moved at each attempt for {seconds:g} s",
+        found=f"its branch had moved, or was locked, at each attempt for {seconds:g} s",
         remedy="run the command again",
     )
