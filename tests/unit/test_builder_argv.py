@@ -111,7 +111,18 @@ def test_a_builder_that_would_cache_or_attest_is_not_made(make: type[Buildah], a
 
 
 @pytest.mark.parametrize(
-    "argument", ["--tag=x", "-t", "--output=x", "--platform=linux/arm64", "--push", "-f"]
+    "argument",
+    [
+        "--tag=x",
+        "-tx",
+        "-f=x",
+        "-f/etc/Dockerfile",
+        "-t",
+        "--output=x",
+        "--platform=linux/arm64",
+        "--push",
+        "-f",
+    ],
 )
 def test_an_argument_that_is_immutags_own_is_refused(argument: str) -> None:
     with pytest.raises(ConfigInvalid):
@@ -144,6 +155,18 @@ def test_a_cache_inside_the_image_is_refused() -> None:
         ("\ufeffFROM scratch\r\nRUN --mount=type=cache,target=/x make\r\n", 2),
         ("FROM scratch\nRUN <<EOF\nRUN --mount=type=cache,target=/x make\nEOF\n", 3),
         ("FROM scratch\nRUN --mount=type=cache,target=/x \\", 2),
+        ("FROM scratch\nRUN\f--mount=type=cache,target=/x make\n", 2),
+        ("FROM scratch\nRUN\v--mount=type=cache,target=/x make\n", 2),
+        ("FROM scratch\nRUN\r--mount=type=cache,target=/x make\n", 2),
+        ("FROM scratch\nRUN --mou\\\nnt=type=cache,target=/x make\n", 2),
+        ("FROM scratch\nRUN --mount=type=ca\\\nche,target=/x make\n", 2),
+        ("FROM scratch\nRUN --mount=ty\\pe=cache,target=/x make\n", 2),
+        ("FROM scratch\nRUN --m\\ount=type=cache,target=/x make\n", 2),
+        ("# escape=`\nFROM scratch\nRUN --mount=ty`pe=cache,target=/x make\n", 3),
+        ('FROM scratch\nRUN --mount=t"y"pe=cache,target=/x make\n', 2),
+        ('FROM scratch\nRUN "--mount=type=cache,target=/x" make\n', 2),
+        ("FROM scratch\nARG M=type=cache,target=/x\nRUN --mount=$M make\n", 3),
+        ("FROM scratch\nRUN --mount=target=/x,${M} make\n", 2),
     ],
 )
 def test_a_cache_mount_is_refused_with_its_line(tmp_path: Path, text: str, line: int) -> None:
@@ -160,6 +183,8 @@ def test_a_cache_mount_is_refused_with_its_line(tmp_path: Path, text: str, line:
         "FROM scratch\nCOPY . /\nRUN make\n",
         "FROM scratch\nRUN --mount=type=bind,target=/x --mount=type=secret,id=a --mount=type=ssh make\n",
         "FROM scratch\nRUN --mount=target=/x make --type=fast\n",
+        "FROM scratch\nRUN --mount=target=/x,source=$X,id=a make $Y\n",
+        "FROM scratch\nRUN make \\\n  --mounted\n",
         "FROM scratch\n# RUN --mount=type=cache,target=/x make\n",
         'FROM scratch\nLABEL how="--mount=type=cache"\n',
         "",

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from immutag.build.context import is_inside
-from immutag.core.dockerfile import instructions
+from immutag.core.dockerfile import escape_in, instructions
 from immutag.core.errors import ConfigInvalid, PolicyViolation
 from immutag.core.values import shown
 
@@ -18,7 +18,9 @@ _OURS = (
     "--source-date-epoch", "--rewrite-timestamp", "--manifest", "--format", "--identity-label", "--progress",
     "--quiet", "-q", "--logfile", "--build-arg", "--disable-compression", "-D",
 )  # fmt: skip
-_TYPE = re.compile(r"""[,=\s"']type=["']?([^,\s"']*)""", re.IGNORECASE)
+_TYPE = re.compile(r"[,=\s]type=([^,\s]*)", re.IGNORECASE)
+_VARIABLE = re.compile(r" --mount[= ](?:[^\s,]*,)*([^\s,=]*\$[^\s,]*)")
+"""A part of a mount that a variable may make anything."""
 
 
 def refuse_cache_arguments(arguments: Iterable[str]) -> None:
@@ -37,7 +39,8 @@ def refuse_cache_arguments(arguments: Iterable[str]) -> None:
                 found=shown(argument),
                 remedy="remove it from [build] builder_args",
             )
-        if name in _OURS:
+        short = argument[:2] if not argument.startswith("--") else ""  # its value may stand right behind it
+        if name in _OURS or short in _OURS:
             raise ConfigInvalid(
                 "immutag gives the builder this argument itself",
                 expected="other arguments in [build] builder_args",
@@ -57,8 +60,10 @@ def refuse_cache_mounts(dockerfile: Path, context: Path) -> None:
 
     Raises ConfigInvalid, PolicyViolation with the line.
     """
-    for number, words in instructions(_text(dockerfile, context)):
-        for kind in _mount_types(words):
+    text = _text(dockerfile, context)
+    escape = escape_in(text)
+    for number, words in instructions(text):
+        for kind in _mount_types(words, escape):
             if kind not in _CLEAN_MOUNTS:
                 raise _cache(
                     f"{dockerfile.name}, line {number}: a mount of type {shown(kind)}",
@@ -66,13 +71,14 @@ def refuse_cache_mounts(dockerfile: Path, context: Path) -> None:
                 )
 
 
-def _mount_types(words: list[str]) -> list[str]:
-    """Whatever an instruction that mounts calls a type, wherever its quotes are. A variable is one, too:
-    what it will stand for is not guessed."""
+def _mount_types(words: list[str], escape: str) -> list[str]:
+    """Whatever an instruction that mounts calls a type, without the quotes and escapes that builders drop. A
+    variable is one, too: what it will stand for is not guessed."""
     run = words[1:2] if words and words[0].upper() == "ONBUILD" else words[:1]
-    if not run or run[0].upper() != "RUN" or not any(word.startswith("--mount") for word in words):
+    plain = " ".join(words).translate(dict.fromkeys(map(ord, f"\"'{escape}")))
+    if not run or run[0].upper() != "RUN" or " --mount" not in plain:
         return []
-    return [kind.lower() for kind in _TYPE.findall(" ".join(words))]
+    return [kind.lower() for kind in (*_TYPE.findall(plain), *_VARIABLE.findall(plain))]
 
 
 def _text(dockerfile: Path, context: Path) -> str:

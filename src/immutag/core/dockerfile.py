@@ -31,15 +31,15 @@ class Bases:
 def instructions(text: str) -> Iterator[tuple[int, list[str]]]:
     """Line number and words of every instruction. A here-document's lines count as instructions, too:
     not every builder knows them, so leaving them out could hide one."""
-    lines = text.removeprefix("\ufeff").splitlines()
-    escape = _escape(lines)
+    lines = text.removeprefix("\ufeff").split("\n")  # other ends of lines are blanks to builders
+    escape = escape_in(text)
     begun, joined = 0, ""
     for number, line in enumerate(lines, start=1):
         if line.lstrip().startswith("#") or not line.strip():
             continue
         begun = begun or number
         if line.rstrip().endswith(escape):
-            joined += line.rstrip().removesuffix(escape) + " "
+            joined += line.rstrip().removesuffix(escape)
             continue
         yield begun, (joined + line).split()
         begun, joined = 0, ""
@@ -93,8 +93,9 @@ def _name(words: list[str]) -> set[str]:
     return {named[2].lower()} if len(named) == 3 and named[1].upper() == "AS" else set()
 
 
-def _escape(lines: list[str]) -> str:
-    for line in lines:
+def escape_in(text: str) -> str:
+    """The character that goes on with a line, and takes the meaning from the next one."""
+    for line in text.removeprefix("\ufeff").split("\n"):
         found = _DIRECTIVE.fullmatch(line.strip())
         if not found:
             break
