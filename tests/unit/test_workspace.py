@@ -146,10 +146,11 @@ def test_the_last_logs_are_kept_and_no_more(builds: Path) -> None:
     assert logs[-1].exists()
 
 
-def test_a_place_that_cannot_be_made_is_refused(builds: Path) -> None:
-    builds.parent.mkdir()
-    builds.write_text("a file")
-    with pytest.raises((ConfigInvalid, OSError)):
+@pytest.mark.parametrize("taken", ["state", "state/builds", "state/logs", f"state/builds/{SHA}"])
+def test_a_place_that_cannot_be_made_is_refused(builds: Path, tmp_path: Path, taken: str) -> None:
+    (tmp_path / taken).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / taken).write_text("a file")
+    with pytest.raises(ConfigInvalid, match="no place to build in"):
         Workspace.open(builds, SHA)
 
 

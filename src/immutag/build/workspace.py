@@ -21,7 +21,7 @@ from typing import Self
 
 from immutag.core.errors import ConfigInvalid, ImmutagError
 from immutag.core.frozen import frozen
-from immutag.core.values import Digest, GitSha
+from immutag.core.values import Digest, GitSha, shown
 from immutag.oci import Descriptor
 from immutag.oci.archive import ingest
 
@@ -56,8 +56,16 @@ class Workspace:
     def open(cls, builds: Path, sha: GitSha) -> Self:
         """The orphan that holds this commit's finished layout, or else a new folder. Other orphans go.
 
-        A finished layout of another commit waits a week for its release to be run again.
+        A finished layout of another commit waits a week for its release to be run again. Raises ConfigInvalid
+        where nothing can be written.
         """
+        try:
+            return cls._open(builds, sha)
+        except OSError as error:
+            raise _no_place(builds, str(error)) from error
+
+    @classmethod
+    def _open(cls, builds: Path, sha: GitSha) -> Self:
         chosen = None
         for orphan in cls._orphans(builds):
             if chosen is None and orphan._folder.parent.name == str(sha) and orphan._adopt():
@@ -85,12 +93,7 @@ class Workspace:
                 folder = Path(tempfile.mkdtemp(prefix="", dir=parent))
                 if (lock := _lock(folder)) is not None:
                     return cls(builds, folder, lock)
-        raise ConfigInvalid(
-            "there is no place to build in",
-            expected="a folder that can be made and locked",
-            found=f"{_TRIES} tries in {parent} without one",
-            remedy=f"ls -ld {parent}",
-        )
+        raise _no_place(builds, f"{_TRIES} tries in {parent} without one")
 
     def __enter__(self) -> Self:
         return self
@@ -157,6 +160,15 @@ class Workspace:
         with suppress(FileNotFoundError):
             return time.time() - (self._folder / "build.json").stat().st_mtime < _FINISHED_KEPT_S
         return False
+
+
+def _no_place(builds: Path, found: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        "there is no place to build in",
+        expected="folders that can be made and locked",
+        found=shown(found),
+        remedy=f"ls -ld {builds.parent} {builds}; df {builds.parent}",
+    )
 
 
 def _read(file: Path) -> BuiltLayout:
