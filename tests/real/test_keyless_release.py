@@ -39,6 +39,17 @@ def test_a_workflow_signs_its_release_once_and_cosign_accepts_it(site: Site, sig
         assert (cosign.run(*argv).returncode == 0) is accepted
 
 
+def test_an_identity_is_not_used_where_the_configuration_does_not_say_keyless(
+    site: Site, sigstore: Sigstore
+) -> None:
+    site.json("release")
+    facts = site.facts()
+    env = {name: text for name, text in workflow(sigstore).items() if name != "IMMUTAG_TRUST_KEYLESS"}
+    refused = site.error("sign", site.sha, env=env)
+    assert (refused["code"], refused["found"]) == ("CONFIG_INVALID", "none of them")
+    assert site.facts() == facts
+
+
 def test_somebody_elses_workflow_is_an_identity_mismatch(site: Site, sigstore: Sigstore) -> None:
     env = {**workflow(sigstore), **sigstore.workflow_environment("owner/other")}
     record = site.json("release", env=env)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from immutag.actor import actor
 from immutag.core.builder import builder_id
-from immutag.core.errors import ImmutagError
+from immutag.core.errors import ConfigInvalid, ImmutagError
 from immutag.core.facts import Claimed, Entry, Evidence, Fact, Stream
 from immutag.core.linkage import Document, Link
 from immutag.core.policy import Enforcement
@@ -60,6 +60,13 @@ class Witnesses:
         from immutag.trust.signing.signers import signer
 
         trust = self._settings.trust
+        if not trust.signs:  # an identity that the CI happens to have would leave its name in a public log
+            raise ConfigInvalid(
+                "nothing says who signs",
+                expected="[trust] key, signer, or keyless = true",
+                found="none of them",
+                remedy='cosign generate-key-pair, and key = "cosign.key" under [trust] of immutag.toml',
+            )
         with self._lock:
             if self._made is None:
                 self._made = signer(
