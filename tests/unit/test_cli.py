@@ -161,6 +161,20 @@ def test_the_history_of_an_environment_that_nobody_knows_is_no_empty_one(configu
     assert error_of(mistyped)["expected"] == "production"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["deploy", "--env", "production", "--metadata-file", "immutag.toml"], "immutag deploy --sha SHA"),
+        (["ledger", "check-proof", "none", "--key", "cosign.pub"], "immutag ledger prove SHA > FILE"),
+        (["ledger", "verify", "--against", "oci:api"], "immutag show SHA, which prints a release's image"),
+    ],
+)
+def test_a_file_or_image_that_is_no_such_thing_is_told_as_what_it_was_to_be(
+    arguments: list[str], remedy: str, configured: Path
+) -> None:
+    assert error_of(immutag("--json", *arguments, cwd=configured))["next"] == remedy
+
+
 def test_a_mistyped_command_is_answered_with_the_nearest(tmp_path: Path) -> None:
     assert "the nearest is status" in immutag("statsu", cwd=tmp_path).stderr
 

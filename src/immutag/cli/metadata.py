@@ -68,7 +68,10 @@ def parse(content: bytes) -> Metadata:
     """From the bytes of a file. Raises MissingSha for anything but the record of a finished release."""
     from immutag.oci.manifest import load
 
-    record = load(content, wrong=MissingSha)
+    try:
+        record = load(content, wrong=MissingSha)
+    except MissingSha as error:
+        raise _unusable(f"{error.message}: {error.found}") from None
     match [record.get(name) for name in ("phase", "image_sha", "repository", "image_digest")]:
         case ["build", str(sha), str(repository), str(digest)]:
             try:

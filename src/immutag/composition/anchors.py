@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from immutag.usecases.trusting import Trusting
 
 REPOSITORY, IMAGE = "repository", "oci:"
+_KEEP_A_HEAD = "immutag ledger head > FILE, when the ledger is known to be right"
 _LIMIT_BYTES = 16 * 1024 * 1024
 
 
@@ -139,7 +140,7 @@ class Anchors:
         if against == REPOSITORY:
             return list(known_heads.in_registry(self._place, self._ledger.head().size, self._trusting))
         if against.startswith(IMAGE):
-            image = ImageRef.parse(against.removeprefix(IMAGE))
+            image = _image(against)
             return list(
                 known_heads.in_image(image, self._adapters.registry(image.repository), self._trusting)
             )
@@ -241,7 +242,9 @@ def check_proof(file: Path, keys: Sequence[Path]) -> dict[str, Any]:
     from immutag.trust.public_key import load_public_key
     from immutag.usecases.check_proof import check_proof
 
-    return check_proof(read_file(file), [load_public_key(key) for key in keys])
+    return check_proof(
+        read_file(file, remedy="immutag ledger prove SHA > FILE"), [load_public_key(key) for key in keys]
+    )
 
 
 def text_in(content: bytes) -> str:
@@ -256,22 +259,34 @@ def text_in(content: bytes) -> str:
     return text
 
 
-def read_file(file: Path) -> bytes:
+def _image(against: str) -> ImageRef:
+    try:
+        return ImageRef.parse(against.removeprefix(IMAGE))
+    except ImmutagError as error:
+        raise ConfigInvalid(
+            "that names no image",
+            expected=f"{IMAGE}REPOSITORY@DIGEST",
+            found=shown(against),
+            remedy="immutag show SHA, which prints a release's image",
+        ) from error
+
+
+def read_file(file: Path, *, remedy: str = _KEEP_A_HEAD) -> bytes:
     """A file that a person named. Raises ConfigInvalid."""
     try:
         with file.open("rb") as opened:
             content = opened.read(_LIMIT_BYTES + 1)
     except OSError as error:
-        raise _unreadable(file, error.strerror or "an error of the system") from error
+        raise _unreadable(file, error.strerror or "an error of the system", remedy) from error
     if len(content) > _LIMIT_BYTES:
-        raise _unreadable(file, f"more than {_LIMIT_BYTES} bytes")
+        raise _unreadable(file, f"more than {_LIMIT_BYTES} bytes", remedy)
     return content
 
 
-def _unreadable(file: Path, found: str) -> ConfigInvalid:
+def _unreadable(file: Path, found: str, remedy: str) -> ConfigInvalid:
     return ConfigInvalid(
         "the kept head or proof cannot be read",
         expected="a file by `immutag ledger head`, `immutag ledger anchor` or `immutag ledger prove`",
         found=shown(f"{file}: {found}"),
-        remedy="immutag ledger head > FILE, when the ledger is known to be right",
+        remedy=remedy,
     )
