@@ -241,6 +241,20 @@ def test_what_was_fetched_counts_as_well(checkout: Checkout) -> None:
     assert _found(clone).is_on(later, "main")
 
 
+def test_a_remote_of_another_name_counts_if_it_is_the_only_one(checkout: Checkout) -> None:
+    checkout.commit("one")
+    clone = _clone(checkout, "--origin=upstream")
+    later = checkout.commit("two")
+    clone.git("fetch", "--quiet")
+    repository = _found(clone)
+    assert repository.is_on(later, "main")
+    assert repository.default_branch() == "main"
+    assert repository.remote_url() is not None
+    clone.git("remote", "add", "fork", "https://example.com/someone/api.git")
+    assert not repository.is_on(later, "main")
+    assert repository.remote_url() is None
+
+
 def test_without_the_branch_nothing_is_guessed(checkout: Checkout) -> None:
     sha = checkout.commit("one")
     with pytest.raises(ConfigInvalid) as refused:

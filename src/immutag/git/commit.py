@@ -88,11 +88,17 @@ class GitRepository:
         done = git(self.root, "symbolic-ref", "--quiet", "HEAD", expect=(0, 1))
         return done.text.removeprefix("refs/heads/") if done.ok else None
 
-    def is_on(self, sha: GitSha, branch: str, remote: str = "origin") -> bool:
+    def remote(self) -> str:
+        """`origin`, or the only remote there is: `git clone --origin` gives it another name."""
+        names = git(self.root, "remote").text.splitlines()
+        return names[0] if len(names) == 1 else "origin"
+
+    def is_on(self, sha: GitSha, branch: str) -> bool:
         """Whether the commit is part of the branch, here or as last fetched.
 
         Raises ConfigInvalid where that cannot be known: neither branch is here, or history is cut off.
         """
+        remote = self.remote()
         names = (f"refs/heads/{branch}", f"refs/remotes/{remote}/{branch}")
         tips = self._references(names)
         if not tips:
@@ -144,16 +150,17 @@ class GitRepository:
         )  # fmt: skip
         return sorted({os.fsdecode(path) for path in done.stdout.split(b"\0") if path})
 
-    def remote_url(self, remote: str = "origin") -> str | None:
+    def remote_url(self) -> str | None:
         """Where the remote is, without credentials. `None` if there is no such remote."""
-        done = git(self.root, "config", "--get", f"remote.{remote}.url", expect=(0, 1))
+        done = git(self.root, "config", "--get", f"remote.{self.remote()}.url", expect=(0, 1))
         return without_credentials(done.text) if done.ok else None
 
     def default_branch(self) -> str:
         """What the remote calls its default, or else the main branch here as far as one can tell."""
-        remote = git(self.root, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD", expect=(0, 1))
-        if remote.ok:
-            return remote.text.removeprefix("refs/remotes/origin/")
+        there = f"refs/remotes/{self.remote()}/"
+        head = git(self.root, "symbolic-ref", "--quiet", f"{there}HEAD", expect=(0, 1))
+        if head.ok:
+            return head.text.removeprefix(there)
         configured = git(self.root, "config", "--get", "init.defaultBranch", expect=(0, 1)).text
         likely = [name for name in (configured, "main", "master") if name]
         here = self._references([f"refs/heads/{name}" for name in likely])
