@@ -381,10 +381,19 @@ def test_a_named_configuration_wins_and_paths_are_relative_to_it(tmp_path: Path)
 
 
 def test_no_configuration_says_init(tmp_path: Path) -> None:
-    for config in (None, Path("missing.toml")):
+    for config, init in (
+        (None, "immutag init"),
+        (Path("a.toml"), f"immutag --config {tmp_path}/a.toml init"),
+    ):
         with pytest.raises(ConfigInvalid) as caught:
             load(tmp_path, config, {})
-        assert caught.value.remedy == "immutag init"
+        assert caught.value.remedy.endswith(init)
+
+
+def test_a_folder_that_is_not_there_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        load(tmp_path / "none", None, {})
+    assert caught.value.found == f"no folder {tmp_path}/none"
 
 
 @pytest.mark.parametrize("form", [b"\xef\xbb\xbf%b", b"%b"])

@@ -67,11 +67,12 @@ def find(directory: Path, config: Path | None, environ: Mapping[str, str]) -> Pa
     for folder in (start, *start.parents):
         if (folder / FILE_NAME).is_file():
             return folder / FILE_NAME
+    is_there = start.is_dir()
     raise ConfigInvalid(
         "there is no configuration",
         expected=f"{FILE_NAME} in this folder or above it",
-        found=f"none from {start} upwards",
-        remedy="immutag init",
+        found=f"none from {start} upwards" if is_there else f"no folder {shown(str(start))}",
+        remedy="immutag init" if is_there else "immutag -C DIR COMMAND, with a folder that is there",
     )
 
 
@@ -79,7 +80,7 @@ def _read(file: Path) -> dict[str, object]:
     try:
         return tomllib.loads(file.read_bytes().decode("utf-8-sig"))  # editors on Windows mark UTF-8 so
     except FileNotFoundError:
-        found, remedy = "no such file", "immutag init"
+        found, remedy = "no such file", f"name another, or make it: immutag --config {shown(str(file))} init"
     except (OSError, ValueError, RecursionError) as error:  # tomllib: no TOML, a huge number, deep lists
         found, remedy = shown(str(error)), f"correct {file}"
     raise ConfigInvalid(f"{file} cannot be read", expected="a TOML file in UTF-8", found=found, remedy=remedy)
