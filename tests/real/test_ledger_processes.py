@@ -190,3 +190,39 @@ def test_a_disk_that_takes_no_more_is_said_in_words_and_harms_nothing(tmp_path: 
         assert "room on the disk" in stopped.value.expected
         size = ledger.verify().size
         assert ledger.append(Stream("a"), held("b"), after=size).sequence == size + 1
+
+
+def test_who_may_only_read_sees_what_others_append_meanwhile(kept_away: Path) -> None:
+    """`history --follow` of somebody who has no right to write."""
+    path = kept_away / "ledger.db"
+    with SqliteLedger(path, actor="reader@here") as reader:
+        with as_nobody():
+            assert reader.head().size == 1
+        kept_away.chmod(0o755)
+        path.chmod(0o644)
+        for n in range(1, 4):
+            with SqliteLedger(path, actor="writer@here") as writer:
+                writer.append(Stream("a"), held("b"), after=n)
+        kept_away.chmod(0o555)
+        path.chmod(0o444)
+        with as_nobody():
+            assert [entry.sequence for entry in reader.entries(after=1)] == [2, 3, 4]
+            assert reader.verify().size == 4
+
+
+def test_a_link_to_a_ledger_is_that_ledger(kept_away: Path) -> None:
+    """Who may write is asked of the folder that the ledger is in, not of the link's."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o777)
+        with as_nobody(), SqliteLedger(folder / "ledger.db", actor="x") as ledger:
+            ledger.append(Stream("a"), held("a"), after=0)
+        kept_away.chmod(0o755)
+        (kept_away / "link.db").symlink_to(folder / "ledger.db")
+        (folder / "link.db").symlink_to(kept_away / "ledger.db")
+        kept_away.chmod(0o555)
+        with as_nobody():
+            with SqliteLedger(kept_away / "link.db", actor="x") as ledger:
+                assert ledger.append(Stream("a"), held("b"), after=1).sequence == 2
+            with SqliteLedger(folder / "link.db", actor="x") as ledger:
+                assert ledger.verify().size == 1

@@ -2,8 +2,9 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -38,6 +39,7 @@ BEGIN SELECT RAISE(ABORT, 'an entry is never removed'); END""",
 BEGIN SELECT RAISE(ABORT, 'an entry never changes'); END""",
 )
 Row = tuple[Any, ...]
+Version = tuple[int, int, bool]
 Values = Sequence[Any] | Mapping[str, Any]
 
 
@@ -49,6 +51,7 @@ class SqliteFile:
         self.path = path
         self._timeout_s = timeout_s
         self._connection: sqlite3.Connection | None = None
+        self._lockless: Version | None = None  # of the file, where it is read without locks
         self._lock = Lock()
 
     def close(self) -> None:
@@ -59,27 +62,40 @@ class SqliteFile:
 
     def read(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows of a query."""
-        with self._lock, in_words(self.path):
-            connection = self._open()
-            if connection is None:
-                return []
-            return patiently(lambda: connection.execute(sql, values).fetchall(), timeout_s=self._timeout_s)
+        return self._seen(lambda connection: connection.execute(sql, values).fetchall())
 
     def page(self, sql: str, values: Values = ()) -> list[Row]:
         """The rows of a query as far as they can be read; an error only if that is none."""
-        rows: list[Row] = []
-        with self._lock, in_words(self.path):
-            connection = self._open()
-            if connection is None:
-                return rows
-            cursor = patiently(lambda: connection.execute(sql, values), timeout_s=self._timeout_s)
+
+        def rows(connection: sqlite3.Connection) -> list[Row]:
+            found: list[Row] = []
+            cursor = connection.execute(sql, values)
             try:
                 while row := cursor.fetchone():
-                    rows.append(row)
+                    found.append(row)
             except (sqlite3.DatabaseError, UnicodeDecodeError):
-                if not rows:
+                if not found:
                     raise
-        return rows
+            return found
+
+        return self._seen(rows)
+
+    def _seen(self, look: Callable[[sqlite3.Connection], list[Row]]) -> list[Row]:
+        """What is seen; once more if the file changed meanwhile, and no lock of ours kept writers away."""
+        with self._lock, in_words(self.path):
+            while True:
+                before = None if _may_write(self.path) else _version(self.path)
+                try:
+                    connection = self._open()
+                    found = (
+                        patiently(partial(look, connection), timeout_s=self._timeout_s) if connection else []
+                    )
+                except (sqlite3.DatabaseError, UnicodeDecodeError):
+                    if before is None or before == _version(self.path):
+                        raise
+                else:
+                    if self._lockless is None or before == _version(self.path):
+                        return found
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -110,8 +126,12 @@ class SqliteFile:
 
     def _open(self) -> sqlite3.Connection | None:
         """The connection, or `None` while there is no ledger in the file."""
+        if self._connection and self._lockless and self._lockless != _version(self.path):
+            self._connection.close()
+            self._connection = None
         if self._connection is None and self.path.exists():
-            connection = _connect(self.path, self._timeout_s)
+            self._lockless = _version(self.path) if _is_left_over(self.path) else None
+            connection = _connect(self.path, self._timeout_s, locks=self._lockless is None)
             try:
                 if patiently(lambda: _is_ledger(connection, self.path), timeout_s=self._timeout_s):
                     connection.execute("PRAGMA synchronous = FULL")
@@ -134,10 +154,10 @@ class SqliteFile:
         return connection
 
 
-def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
+def _connect(path: Path, timeout_s: float, *, locks: bool = True) -> sqlite3.Connection:
     """Without Python's own transactions. Bytes that are not UTF-8 are kept, so that the hash shows them."""
-    name, uri = os.fspath(path.absolute()), False
-    if _is_left_over(path):
+    name, uri = os.path.realpath(path), False
+    if not locks:
         from urllib.parse import quote
 
         name, uri = f"file:{quote(name)}?immutable=1", True
@@ -151,9 +171,25 @@ def _connect(path: Path, timeout_s: float) -> sqlite3.Connection:
 def _is_left_over(path: Path) -> bool:
     """A ledger that we may only read, and that nobody writes to now: SQLite would want to make a WAL
     beside it even to read."""
-    if not path.exists() or all(os.access(each, os.W_OK, effective_ids=True) for each in (path, path.parent)):
-        return False
-    return not path.with_name(path.name + "-wal").exists()
+    return not _may_write(path) and not _wal(path).exists()
+
+
+def _may_write(path: Path) -> bool:
+    """Also of a file that is not there yet: whoever makes it will see."""
+    real = Path(os.path.realpath(path))
+    return not real.exists() or all(
+        os.access(each, os.W_OK, effective_ids=True) for each in (real, real.parent)
+    )
+
+
+def _version(path: Path) -> Version:
+    """What tells that somebody writes, or wrote, to a ledger that we may only read."""
+    about = path.stat()
+    return about.st_mtime_ns, about.st_size, _wal(path).exists()
+
+
+def _wal(path: Path) -> Path:
+    return Path(os.path.realpath(path) + "-wal")
 
 
 def _is_ledger(connection: sqlite3.Connection, path: Path) -> bool:
