@@ -116,6 +116,28 @@ def test_a_text_that_no_entry_has_is_corrupt_also_with_the_right_hash(change) ->
     assert "entry 17" in stopped.value.message and stopped.value.found.startswith("entry 17: ")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "newer"),
+    [
+        ('"schema":1', '"schema":2', True),
+        ('"fact":{', '"fact":{"a":1,', True),
+        ('"type":"held"', '"type":"hoped"', True),
+        (",", ", ", False),
+    ],
+)
+def test_an_entry_that_a_newer_version_may_have_written_is_no_reason_to_put_back_a_copy(
+    old: str, new: str, newer: bool
+) -> None:
+    [(_, text)] = chained([(STREAM, held("why"))])
+    other = text.replace(old, new, 1)
+    with pytest.raises(LedgerCorrupt) as stopped:
+        unseal(other, hashlib.sha256(b"\0" + other.encode()).hexdigest())
+    assert ("a newer immutag" in stopped.value.remedy, "restore" in stopped.value.remedy) == (
+        newer,
+        not newer,
+    )
+
+
 @given(text=st.text(), hash=st.text())
 def test_garbage_is_corrupt_and_nothing_else(text: str, hash: str) -> None:
     with pytest.raises(LedgerCorrupt):

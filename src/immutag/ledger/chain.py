@@ -25,6 +25,7 @@ START = Checkpoint(0, EMPTY)
 Row = tuple[int, str, str]
 """What a store keeps of an entry: the number it has there, the text, the hash."""
 
+_EVIDENCE = "keep the file as evidence"
 _FIELDS = frozenset({"actor", "fact", "previous", "schema", "sequence", "stream", "time", "type", "version"})
 _LARGEST = 2**53 - 1
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -119,9 +120,9 @@ def unseal(text: str, hash: str, *, at: int | None = None) -> Entry:
         entry = _entry(json.loads(text), hash)
         same = canonical(preimage(entry)) == text
     except (ValueError, RecursionError) as error:
-        raise corrupt(at, expected="an entry of schema 1", found=shown(str(error))) from error
+        raise _strange(at, expected="an entry of schema 1", found=shown(str(error))) from error
     except LedgerCorrupt as error:
-        raise corrupt(at, expected=error.expected, found=error.found) from error
+        raise _strange(at, expected=error.expected, found=error.found) from error
     if not same:
         raise corrupt(at, expected="a text in canonical form", found="another way to write it")
     return entry
@@ -194,10 +195,17 @@ def next_time(moment: datetime, last: Entry | None) -> str:
 
 def corrupt(at: int | None, *, expected: str, found: str) -> LedgerCorrupt:
     """The error that names the first bad entry."""
+    return _bad(at, expected, found, f"{_EVIDENCE}, and restore a copy that `immutag ledger verify` accepts")
+
+
+def _strange(at: int | None, *, expected: str, found: str) -> LedgerCorrupt:
+    """Of a text with its right hash, which may be nobody's fault: putting back a copy would lose entries."""
+    newer = "if a newer immutag writes to this ledger too, use that one everywhere; if none does, "
+    return _bad(at, expected, found, newer + _EVIDENCE)
+
+
+def _bad(at: int | None, expected: str, found: str, remedy: str) -> LedgerCorrupt:
     name = "an entry" if at is None else f"entry {at}"
     return LedgerCorrupt(
-        f"the ledger is not what it was: {name}",
-        expected=expected,
-        found=f"{name}: {found}",
-        remedy="keep the file as evidence, and restore a copy that `immutag ledger verify` accepts",
+        f"the ledger is not what it was: {name}", expected=expected, found=f"{name}: {found}", remedy=remedy
     )
