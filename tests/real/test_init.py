@@ -11,6 +11,7 @@ import pytest
 
 from immutag.cli.init import repository_of
 from immutag.core.values import Repository
+from immutag.oci.auth import Credentials, find_credentials
 from immutag.settings import load
 from tests.parts.checkouts import Checkout
 from tests.parts.programs import program
@@ -211,6 +212,20 @@ def test_a_registry_that_is_not_there_is_missing(git_repository: Checkouts) -> N
     done = immutag("doctor", "--json", cwd=checkout.path)
     assert done.returncode == 22
     assert "REGISTRY_UNAVAILABLE" in checks(done)["registry 127.0.0.1:1"]["found"]
+
+
+def test_a_login_by_podman_counts_also_without_a_session(registry_auth: Registry, tmp_path: Path) -> None:
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    login = ["podman", "login", "--tls-verify=false", "--username", str(registry_auth.username)]
+    subprocess.run(
+        [*login, "--password-stdin", registry_auth.host],
+        input=registry_auth.password, env=env, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    try:
+        found = find_credentials(registry_auth.host, env)
+    finally:
+        subprocess.run(["podman", "logout", registry_auth.host], env=env, check=True, capture_output=True)
+    assert found == Credentials(str(registry_auth.username), str(registry_auth.password))
 
 
 def test_a_registry_may_want_credentials(git_repository: Checkouts, registry_auth: Registry) -> None:

@@ -2,7 +2,8 @@
 
 1. `IMMUTAG_REGISTRY_USERNAME` and `IMMUTAG_REGISTRY_PASSWORD`
 2. docker's configuration (`$DOCKER_CONFIG/config.json`, or `~/.docker/config.json`), then podman's
-   (`$REGISTRY_AUTH_FILE`, `$XDG_RUNTIME_DIR/containers/auth.json`, `~/.config/containers/auth.json`);
+   (`$REGISTRY_AUTH_FILE`, `$XDG_RUNTIME_DIR/containers/auth.json` or, where that is not set, the same below
+   `/run`, `~/.config/containers/auth.json`);
    in each: `credHelpers` for this host, then `auths`, then `credsStore`
 3. `GITHUB_TOKEN`, for ghcr.io and no other host
 
@@ -11,6 +12,7 @@ They are found only when a registry asks for some. To whom they then go is decid
 
 import base64
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -82,6 +84,9 @@ def _files(environ: Mapping[str, str]) -> Iterator[Path]:
         return
     if runtime := environ.get("XDG_RUNTIME_DIR"):
         yield Path(runtime, "containers", "auth.json")
+    else:  # where `podman login` then keeps it
+        uid = os.getuid()
+        yield Path(f"/run/user/{uid}/containers/auth.json" if uid else "/run/containers/0/auth.json")
     if config := environ.get("XDG_CONFIG_HOME") or (f"{home}/.config" if home else None):
         yield Path(config, "containers", "auth.json")
 
