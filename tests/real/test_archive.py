@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from immutag.core.errors import BuildFailure, DigestMismatch, ImmutagError
-from immutag.oci.annotate import image_labels
+from immutag.oci.annotate import image_says
 from immutag.oci.archive import ingest
 from immutag.oci.layout import Layout
 from tests.parts import registries
@@ -61,7 +61,7 @@ def test_a_layout_by_buildah_keeps_its_digest(built: tuple[Peer, str], tmp_path:
     assert str(root.digest) == (tmp_path / "digest").read_text()
     assert Layout(tmp_path / "ours").root() == root
     assert json.loads(skopeo("inspect", f"oci:{tmp_path / 'ours'}"))["Digest"] == str(root.digest)
-    assert image_labels(Layout(tmp_path / "ours"), root)["made.by"] == {"us"}
+    assert image_says(Layout(tmp_path / "ours"), root)["made.by"] == {"us"}
 
 
 def test_a_layout_is_linked_and_not_copied(built: tuple[Peer, str], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts.images import add, add_image, finish
 from tests.parts.peers import Crane, Peer
 from tests.parts.site import Site
 
@@ -160,6 +161,17 @@ def test_a_given_layout_is_released_as_it_is(site: Site, skopeo: Peer, crane: Cr
     sha = site.commit("another")
     assert site.error("release", "--from", tmp_path / "oci")["code"] == "POLICY_VIOLATION"
     assert str(sha) not in crane.tags(site.repository)
+
+
+def test_what_is_given_is_an_image_of_this_commit(site: Site, tmp_path: Path) -> None:
+    """Also by its annotations; and a chart or any other artifact is none."""
+    other = {"org.opencontainers.image.revision": "f" * 40}
+    finish(tmp_path / "other", add_image(tmp_path / "other", annotations=other))
+    assert site.error("release", "--from", tmp_path / "other")["code"] == "POLICY_VIOLATION"
+    config = add(tmp_path / "chart", b"{}", "application/vnd.cncf.helm.config.v1+json")
+    finish(tmp_path / "chart", add_image(tmp_path / "chart", config=config))
+    assert site.error("release", "--from", tmp_path / "chart")["code"] == "BUILD_FAILURE"
+    assert "built" not in site.facts()
 
 
 def test_other_content_than_the_claimed_is_refused(site: Site, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from immutag.core.errors import BuildFailure, DigestMismatch
 from immutag.core.values import GitSha, Platform
-from immutag.oci.annotate import image_labels, with_annotations
+from immutag.oci.annotate import image_says, with_annotations
 from immutag.oci.copy import digests
 from immutag.oci.layout import Layout
 from tests.parts.images import add, add_image, add_index, blob_path, described, descriptor, finish
@@ -177,12 +177,16 @@ def test_labels_are_those_of_every_platform(tmp_path: Path) -> None:
              "platform": {"os": "linux", "architecture": "arm64"}}  # fmt: skip
     root = add_index(tmp_path, attestation, image, other)
     layout = Layout(finish(tmp_path, root))
-    assert image_labels(layout, descriptor(root)) == {"a": {"1", "2"}, "b": {"2"}}
-    assert image_labels(layout, descriptor(image)) == {"a": {"1"}}
+    said = with_annotations(layout, descriptor(root), {"b": "3"})
+    assert image_says(layout, said) == {"a": {"1", "2"}, "b": {"2", "3"}}
+    said = with_annotations(layout, descriptor(image), {"a": "4"})
+    assert image_says(layout, said) == {"a": {"1", "4"}}
+    assert image_says(layout, descriptor(root)) == {"a": {"1", "2"}, "b": {"2"}}
+    assert image_says(layout, descriptor(image)) == {"a": {"1"}}
     assert digests(layout, descriptor(root)) == {descriptor(each).digest for each in (root, image, other)}
 
 
-def test_an_artifact_has_no_labels(tmp_path: Path) -> None:
+def test_an_artifact_says_nothing_of_an_image(tmp_path: Path) -> None:
     empty = add(tmp_path, b"{}", "application/vnd.oci.empty.v1+json")
-    image = add_image(tmp_path, config=empty, artifactType="a/b")
-    assert image_labels(Layout(finish(tmp_path, image)), descriptor(image)) == {}
+    image = add_image(tmp_path, config=empty, artifactType="a/b", annotations={"a": "1"})
+    assert image_says(Layout(finish(tmp_path, image)), descriptor(image)) == {}

@@ -35,27 +35,31 @@ def with_annotations(layout: Layout, root: Descriptor, annotations: Mapping[str,
     return written
 
 
-def image_labels(
+def image_says(
     store: Store, root: Descriptor, *, wrong: type[ImmutagError] = BuildFailure
 ) -> Mapping[str, frozenset[str]]:
-    """The labels of the image, each with all that its platforms say; none for an artifact.
+    """The labels and annotations of the image, each with all that its platforms and indexes say; nothing for
+    an artifact.
 
     Raises `wrong` for an image that is malformed.
     """
+    graph = walk(root, lambda content: read(store, content), wrong=wrong)
+    images = list(_images(graph))
+    indexes = [each for each in graph.parsed.values() if isinstance(each, Index)] if images else []
+    labels = [parse_config(read(store, each.config), wrong=wrong).labels for each in images]
+    annotations = [each.annotations for each in images] + [each.annotations for each in indexes]
     said: dict[str, frozenset[str]] = {}
-    for config in _configs(walk(root, lambda content: read(store, content), wrong=wrong)):
-        labels = parse_config(read(store, config), wrong=wrong).labels
-        for name, text in labels.items():
+    for texts in (*labels, *annotations):
+        for name, text in texts.items():
             said[name] = said.get(name, frozenset()) | {text}
     return said
 
 
-def _configs(graph: Graph) -> Iterator[Descriptor]:
+def _images(graph: Graph) -> Iterator[Manifest]:
     """Of each platform; what stands in an index for no platform is an attestation, which runs nowhere."""
     indexes = [each for each in graph.parsed.values() if isinstance(each, Index)]
     named = [child for index in indexes for child in index.children]
     not_run = {each.content for each in named if each.platform and each.platform.os == "unknown"}
-    images = [each for content, each in graph.parsed.items() if content not in not_run]
-    for each in images:
+    for each in [parsed for content, parsed in graph.parsed.items() if content not in not_run]:
         if isinstance(each, Manifest) and each.config.media_type in _IMAGE_CONFIGS:
-            yield each.config
+            yield each

@@ -22,7 +22,7 @@ from immutag.core.values import Digest, GitSha, ImageRef, shown
 from immutag.core.verification import Verification, signature_of
 from immutag.ledger import Ledger
 from immutag.oci import Descriptor
-from immutag.oci.annotate import image_labels
+from immutag.oci.annotate import image_says
 from immutag.oci.content import read
 from immutag.oci.fanout import for_each
 from immutag.oci.graph import walk
@@ -118,7 +118,7 @@ def _look_at_all(order: Order, root: Descriptor, registry: Registry, report: Rep
             )
 
     for_each(ask, graph.blobs.values(), workers=_WORKERS)
-    named = image_labels(registry, root, wrong=RegistryUnavailable).get(REVISION, frozenset())
+    named = image_says(registry, root, wrong=RegistryUnavailable).get(REVISION, frozenset())
     if others := named - {str(order.tag.sha)}:
         raise PolicyViolation(
             "the image says that it was made from another commit",

@@ -12,13 +12,13 @@ from immutag.build.context import ensure_inside
 from immutag.build.image import platforms_of
 from immutag.build.workspace import BuiltLayout, Workspace
 from immutag.core.annotations import CREATED, REVISION
-from immutag.core.errors import PolicyViolation
+from immutag.core.errors import BuildFailure, PolicyViolation
 from immutag.core.frozen import frozen
 from immutag.core.report import Report
 from immutag.core.values import GitSha, Platform, shown
 from immutag.git.commit import Commit, GitRepository
 from immutag.git.export import export
-from immutag.oci.annotate import image_labels
+from immutag.oci.annotate import image_says
 from immutag.oci.archive import ingest
 from immutag.oci.layout import Layout
 
@@ -80,13 +80,13 @@ def build(
 def take(given: Path, sha: GitSha, *, workspace: Workspace, report: Report) -> BuiltLayout:
     """The user's layout or archive, every digest checked. Its bytes stay as they are.
 
-    Raises PolicyViolation if it says that it was made from another commit.
+    Raises PolicyViolation if it says that it was made from another commit, BuildFailure if it is no image.
     """
     report.step(f"take {given}")
     begun = time.monotonic()
     root = ingest(given, workspace.layout, report=report)
     layout = Layout(workspace.layout)
-    others = image_labels(layout, root).get(REVISION, frozenset()) - {str(sha)}
+    others = image_says(layout, root).get(REVISION, frozenset()) - {str(sha)}
     if others:
         raise PolicyViolation(
             "the given image says that it was made from another commit",
@@ -94,7 +94,15 @@ def take(given: Path, sha: GitSha, *, workspace: Workspace, report: Report) -> B
             found=f"{REVISION}={shown(min(others))}",
             remedy="build it from this commit, or release that one with --sha",
         )
-    return BuiltLayout(root, "given", _ms(begun), _names(platforms_of(layout, root)))
+    platforms = platforms_of(layout, root)
+    if not platforms:
+        raise BuildFailure(
+            "this is no image that can run",
+            expected="a config that names its os and architecture (OCI image-spec, config.md)",
+            found="neither",
+            remedy="give --from an image; other artifacts are no releases",
+        )
+    return BuiltLayout(root, "given", _ms(begun), _names(platforms))
 
 
 def labels(commit: Commit, source: str | None) -> Mapping[str, str]:
