@@ -355,6 +355,15 @@ def test_a_variable_that_is_too_much_to_read_is_refused_in_words(read: Read, val
         read("", {"IMMUTAG_BUILD_TIMEOUT": value})
 
 
+@pytest.mark.parametrize("table", ['{ url = "x" }', '{ ulr = "http://127.0.0.1/" }'])
+def test_a_refused_key_of_a_table_in_a_variable_names_the_variable(read: Read, table: str) -> None:
+    variable = "IMMUTAG_ENVIRONMENTS_ONE_HEALTH"
+    with pytest.raises(ConfigInvalid) as caught:
+        read('[environments.one]\ntarget = "podman"\n', {variable: table})
+    assert caught.value.found.endswith(f" in {variable}")
+    assert variable in caught.value.remedy
+
+
 def test_a_refused_value_of_a_variable_names_the_variable(read: Read) -> None:
     with pytest.raises(ConfigInvalid) as caught:
         read(environ={"IMMUTAG_BUILD_TIMEOUT": "soon"})
@@ -378,6 +387,14 @@ def test_a_named_configuration_wins_and_paths_are_relative_to_it(tmp_path: Path)
     environ = {"IMMUTAG_CONFIG": "etc/other.toml"}
     assert load(tmp_path, None, environ).ledger.path == tmp_path / "etc/.immutag/ledger.db"
     assert find(tmp_path, Path("etc/third.toml"), environ) == tmp_path / "etc/third.toml"
+
+
+def test_a_service_is_where_its_folder_really_is(tmp_path: Path) -> None:
+    """The place in the sources is found by it: by the link's name the service would be their top."""
+    (tmp_path / "repo" / "svc").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("repo")
+    for named in ("link/svc/immutag.toml", "repo/svc/../../link/svc/immutag.toml"):
+        assert find(tmp_path, Path(named), {}) == tmp_path / "repo/svc/immutag.toml"
 
 
 def test_no_configuration_says_init(tmp_path: Path) -> None:

@@ -27,13 +27,20 @@ class Section:
     """One table, which may hold only the `known` keys."""
 
     def __init__(
-        self, source: Source, path: tuple[str, ...], table: Mapping[str, object], known: tuple[str, ...]
+        self,
+        source: Source,
+        path: tuple[str, ...],
+        table: Mapping[str, object],
+        known: tuple[str, ...],
+        *,
+        stands_in: str | None = None,
     ) -> None:
         self._source = source
         self._path = path
         self._table = table
         self._known = known
-        refuse_unknown_keys(source, path, table, known)
+        self._stands_in = stands_in or str(source.file)  # a table may also be a variable's value
+        refuse_unknown_keys(self._stands_in, path, table, known)
 
     def optional(self, key: str, kind: Kind[T]) -> T | None:
         """The value, or None where nobody says anything."""
@@ -70,7 +77,8 @@ class Section:
             self._source.variables |= variables
             self._note(where, None)
             return None
-        return Section(self._source, path, TABLE.parse(value if found else {}, where), known)
+        table = TABLE.parse(value if found else {}, where)
+        return Section(self._source, path, table, known, stands_in=where.source if found else None)
 
     def where(self, key: str) -> Where:
         """Where this key's value stands, for a refusal that only its reader can give."""
@@ -85,7 +93,7 @@ class Section:
         if text := self._source.environ.get(variable):  # set but empty is not set: CI's undefined variables
             return Where(name, variable, root), True, kind.from_text(text)
         if key in self._table:
-            return Where(name, str(self._source.file), root), True, self._table[key]
+            return Where(name, self._stands_in, root), True, self._table[key]
         return Where(name, "default", root), False, None
 
     def _note(self, where: Where, value: object) -> None:
@@ -96,12 +104,12 @@ class Section:
 
 
 def refuse_unknown_keys(
-    source: Source, path: tuple[str, ...], table: Mapping[str, object], known: tuple[str, ...]
+    stands_in: str, path: tuple[str, ...], table: Mapping[str, object], known: tuple[str, ...]
 ) -> None:
     """Raises ConfigInvalid, naming the known key that the unknown one looks like."""
     for key in table:
         if key not in known:
-            raise _unknown(dotted((*path, key)), key, known, str(source.file))
+            raise _unknown(dotted((*path, key)), key, known, stands_in)
 
 
 def read_tables(
@@ -109,7 +117,7 @@ def read_tables(
 ) -> dict[str, dict[str, object]]:
     """A table of tables: the sections, or registries by host, or environments by name."""
     if names:
-        refuse_unknown_keys(source, path, table, names)
+        refuse_unknown_keys(str(source.file), path, table, names)
     found = {name: table.get(name, {}) for name in names or table}
     return {
         name: TABLE.parse(value, Where(dotted((*path, name)), str(source.file), source.file.parent))

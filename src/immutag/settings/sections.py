@@ -116,7 +116,7 @@ def read_ledger(source: Source, table: dict[str, object]) -> LedgerSettings:
         folder = kinds.PATH.parse(f".immutag/ledger-{_short_hash(f'{branch.url}#{branch.name}')}", where)
         return LedgerSettings(url, folder, branch, accept_unshared, in_rekor)
     if scheme != "sqlite" or not path or (path.startswith("//") and not path.startswith("///")):
-        raise where.wrong("sqlite:PATH, e.g. sqlite:.immutag/ledger.db", f"{scheme}:…")
+        raise where.wrong("sqlite:PATH, or a branch: git+https://HOST/PATH#immutag-ledger", f"{scheme}:…")
     return LedgerSettings(
         url=url,
         path=kinds.PATH.parse(path, where),
