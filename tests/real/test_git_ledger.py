@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -306,6 +307,39 @@ def test_who_comes_while_another_has_the_branch_locked_tries_again(
     ledger.append(STREAM, held("b"), after=entries)
     timer.join()
     assert job().verify().size == entries + 1
+
+
+OLD_GIT = """\
+#!/bin/sh
+for each in "$@"; do
+  case $each in
+    --version) echo "git version 2.25.1"; exit ;;
+    --no-write-fetch-head) printf 'error: unknown option\\nusage\\n\\n -v\\n -q\\n\\n' >&2; exit 129 ;;
+  esac
+done
+exec {git} "$@"
+"""
+
+
+def test_a_git_that_is_too_old_is_said_by_doctor_and_by_what_it_said_itself(
+    job: Job, git_http: GitServer, tmp_path: Path
+) -> None:
+    fill(job(), "a")
+    old = tmp_path / "old" / "git"
+    old.parent.mkdir()
+    old.write_text(OLD_GIT.format(git=shutil.which("git")))
+    old.chmod(0o755)
+    (tmp_path / "immutag.toml").write_text(
+        f'[image]\nrepository = "127.0.0.1:9/api"\n[ledger]\nurl = "git+{git_http.address()}"\n'
+    )
+    env = {**os.environ, "PATH": f"{old.parent}:{os.environ['PATH']}"}
+
+    def said(*arguments: str) -> str:
+        line = [sys.executable, "-m", "immutag", "--json", *arguments]
+        return subprocess.run(line, cwd=tmp_path, env=env, capture_output=True, text=True, check=False).stdout
+
+    assert "error: unknown option" in json.loads(said("ledger", "verify"))["error"]["found"]
+    assert '"found": "git version 2.25.1: a ledger on a branch needs 2.31"' in said("doctor")
 
 
 # --- many jobs

@@ -1,5 +1,6 @@
 """What doctor looks at, one function for each part of the machine."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from enum import Enum
@@ -58,11 +59,22 @@ class Check(NamedTuple):
         }
 
 
+_OLDEST_GIT = (2, 31)  # the first that takes configuration from the environment: the clone's credentials
+
+
+def _git_check(version: str) -> Check:
+    found = re.search(r"(\d+)\.(\d+)", version)
+    if found and (int(found[1]), int(found[2])) < _OLDEST_GIT:
+        least = ".".join(map(str, _OLDEST_GIT))
+        return Check("git", State.WARNING, f"{version}: a ledger on a branch needs {least}", install("git"))
+    return Check("git", State.OK, version)
+
+
 def machine_checks(folder: Path) -> list[Check]:
     """git, and the repository that this folder is in."""
     if shutil.which("git") is None:
         return [Check("git", State.MISSING, "no git on PATH", install("git"))]
-    checks = [Check("git", State.OK, run(["git", "--version"], timeout_s=_ANSWER_S).text)]
+    checks = [_git_check(run(["git", "--version"], timeout_s=_ANSWER_S).text)]
     try:
         repository = GitRepository.find(folder)
         repository.refuse_sha256()

@@ -18,6 +18,7 @@ from immutag.git.remote import without_credentials
 _TIMEOUT_S = 120.0
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REFUSED = re.compile(r"^!\t\S+\t\[(rejected|remote rejected)\] \((.*)\)", re.MULTILINE)
+_CAUSE = re.compile(r"(?:fatal|error): |remote: +\S")
 _IN_THE_MIDDLE = (
     "failed to update ref",
     "cannot lock",
@@ -85,7 +86,7 @@ class RemoteBranch:
         if not done.ok and b"[rejected]" in done.stderr:
             return None
         if not done.ok:
-            raise _unusable(self.name, done.tail(3))
+            raise _unusable(self.name, _telling(done))
         return (self._folder / _SEEN).read_text().strip()
 
     def paths(self, commit: str, folder: str) -> list[str]:
@@ -144,7 +145,7 @@ class RemoteBranch:
         refused = _REFUSED.search(done.stdout.decode(errors="replace"))
         if refused and (refused[1] == "rejected" or self._somebody_writes(refused[2], said, over)):
             return False
-        raise _unusable(self.name, f"{refused[2]}: {_from_the_server(said)}" if refused else done.tail(3))
+        raise _unusable(self.name, f"{refused[2]}: {_from_the_server(said)}" if refused else _telling(done))
 
     def _somebody_writes(self, reason: str, said: str, over: str | None) -> bool:
         """Whether the server refused because of another writer. Servers have many words for what they do not
@@ -161,7 +162,7 @@ class RemoteBranch:
     def _run(self, directory: Path, *arguments: str) -> process.Finished:
         done = self._answer(directory, *arguments)
         if not done.ok:
-            raise _unusable(self.name, done.tail(3))
+            raise _unusable(self.name, _telling(done))
         return done
 
     def _answer(self, directory: Path, *arguments: str) -> process.Finished:
@@ -198,6 +199,12 @@ def _unusable(name: str, found: str) -> ConfigInvalid:
         found=shown(without_secrets(found)) or "git said nothing",
         remedy="git ls-remote shows whether it can be reached; [ledger] url in immutag.toml names another",
     )
+
+
+def _telling(done: process.Finished) -> str:
+    """The lines with the cause: advice and an old git's usage come after them."""
+    lines = (line.rstrip() for line in done.stderr.decode(errors="replace").splitlines())
+    return "\n".join(line for line in lines if _CAUSE.match(line)) or done.tail(3)
 
 
 def _from_the_server(said: str) -> str:
