@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from immutag.cli.parser import Once
 from immutag.core.errors import MissingSha
-from immutag.core.values import GitSha, shown
+from immutag.core.values import TO_FULL_SHA, GitSha, shown
 
 VARIABLE = "IMAGE_SHA"
 
@@ -22,7 +22,7 @@ def required(options: argparse.Namespace) -> GitSha:
             "no SHA is given",
             expected="--sha with a full commit SHA",
             found="nothing",
-            remedy="immutag history",
+            remedy=TO_FULL_SHA,
         )
     return GitSha.to_run(options.sha)
 

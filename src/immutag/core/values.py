@@ -24,6 +24,7 @@ _PATH = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:\.|
 _ENVIRONMENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _PLATFORM = re.compile(r"([a-z0-9]+)/([a-z0-9_]+)(?:/([a-z0-9.]+))?")
 SHORT_LENGTH = 12
+TO_FULL_SHA = "immutag history shows what was released, and git rev-parse SHORT all 40 characters of it"
 
 
 def shown(text: str) -> str:
@@ -76,7 +77,7 @@ class GitSha:
                 "a floating tag never selects what runs",
                 expected="the full SHA of 40 characters",
                 found=shown(text),
-                remedy="immutag history",
+                remedy=TO_FULL_SHA,
             )
         return cls(text)
 
