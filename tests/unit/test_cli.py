@@ -310,6 +310,26 @@ def test_the_folder_and_the_configuration_may_be_named_on_either_side(after: boo
     assert 'image.repository = "127.0.0.1:9/api"' in immutag(*arguments, cwd=tmp_path).stdout
 
 
+@pytest.mark.parametrize("folder", ["servce", "file", "loop", "loop/in", "n" * 300])
+@pytest.mark.parametrize("name", ["status", "init", "doctor"])
+def test_a_mistyped_folder_is_not_taken_for_the_one_above(name: str, folder: str, configured: Path) -> None:
+    (configured / "file").write_text("")
+    (configured / "loop").symlink_to("loop")
+    finished = immutag("-C", folder, name, "--json", cwd=configured)
+    assert error_of(finished)["message"] == "there is no such folder to start from"
+    assert finished.returncode == ConfigInvalid.exit_status
+
+
+def test_a_folder_that_is_gone_is_said_so(tmp_path: Path) -> None:
+    gone = 'import os, sys; os.rmdir(os.getcwd()); from immutag.cli import main; sys.exit(main(["status"]))'
+    (tmp_path / "gone").mkdir()
+    finished = subprocess.run(
+        [sys.executable, "-c", gone], cwd=tmp_path / "gone", capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == ConfigInvalid.exit_status
+    assert "there is no such folder" in finished.stderr
+
+
 def test_a_configuration_may_be_named_in_the_environment(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text(CONFIGURATION)
     env = {"IMMUTAG_CONFIG": str(tmp_path / "other.toml")}

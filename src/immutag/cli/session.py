@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from immutag.cli.output import clean, colours, write_error, write_json
 from immutag.cli.report import open_report
+from immutag.core.errors import ConfigInvalid
+from immutag.core.values import shown
 
 if TYPE_CHECKING:
     from immutag.project import Project
@@ -19,8 +21,24 @@ _GARBAGE = 20_000  # objects more than before, until it is looked for
 
 
 def directory(options: argparse.Namespace) -> Path:
-    """The folder that the command starts from."""
+    """The folder that the command starts from. Raises ConfigInvalid if it is none: from a mistyped one, the
+    configuration of another service above it would be found."""
+    try:
+        found = os.path.realpath(options.directory, strict=True)
+    except (OSError, ValueError) as error:
+        raise _no_folder(options, str(error)) from None
+    if not os.path.isdir(found):  # noqa: PTH112 - what realpath gives
+        raise _no_folder(options, f"{found} is a file")
     return Path(options.directory)
+
+
+def _no_folder(options: argparse.Namespace, found: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        "there is no such folder to start from",
+        expected=f"a folder: {shown(options.directory)}",
+        found=shown(found),
+        remedy="immutag -C DIR COMMAND, with a folder that is there",
+    )
 
 
 @contextmanager

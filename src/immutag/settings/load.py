@@ -4,6 +4,7 @@ A key's variable, `IMMUTAG_<SECTION>_<KEY>`, wins over the file, and the file ov
 be used is refused with the key's path; nothing is ignored.
 """
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,7 +64,8 @@ def find(directory: Path, config: Path | None, environ: Mapping[str, str]) -> Pa
     named = config or (Path(environ["IMMUTAG_CONFIG"]) if environ.get("IMMUTAG_CONFIG") else None)
     start = directory.resolve()
     if named:
-        return start / named
+        file = start / named
+        return Path(os.path.realpath(file.parent)) / file.name  # git says where its folders really are, too
     for folder in (start, *start.parents):
         if (folder / FILE_NAME).is_file():
             return folder / FILE_NAME
