@@ -262,6 +262,24 @@ def test_the_clones_own_credentials_are_used_and_never_shown(git_http: GitServer
     assert secret not in repr(stopped.value.as_json())
 
 
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        ("file:///none.git", "does not appear to be a git repository"),
+        ("ssh://127.0.0.1:1/a", "port 1: Connection refused"),
+    ],
+)
+def test_a_repository_that_cannot_be_reached_is_named_with_the_cause(
+    url: str, cause: str, tmp_path: Path
+) -> None:
+    ledger = GitLedger(tmp_path / "cache", RemoteBranch(tmp_path / "repo", url, BRANCH), actor="x")
+    with pytest.raises(ConfigInvalid) as stopped:
+        ledger.head()
+    assert cause in stopped.value.found
+    assert "Please make sure" not in stopped.value.found
+    assert stopped.value.remedy.startswith(f"git ls-remote {url} ")
+
+
 def test_a_server_that_is_not_there_is_no_empty_ledger(tmp_path: Path) -> None:
     with_password = f"http://{USERNAME}:{PASSWORD.replace(' ', '')}@127.0.0.1:9/ledger.git"
     ledger = open_ledger(tmp_path / "cache", with_password)

@@ -197,14 +197,17 @@ def _unusable(name: str, found: str) -> ConfigInvalid:
         "the ledger's branch cannot be used",
         expected=f"a repository that can be read and pushed to: {shown(name)}",
         found=shown(without_secrets(found)) or "git said nothing",
-        remedy="git ls-remote shows whether it can be reached; [ledger] url in immutag.toml names another",
+        remedy=f"git ls-remote {shown(name.rpartition('#')[0])} shows whether it can be reached; "
+        "[ledger] url in immutag.toml names another",
     )
 
 
 def _telling(done: process.Finished) -> str:
-    """The lines with the cause: advice and an old git's usage come after them."""
-    lines = (line.rstrip() for line in done.stderr.decode(errors="replace").splitlines())
-    return "\n".join(line for line in lines if _CAUSE.match(line)) or done.tail(3)
+    """The last line with a cause, and two before it, where ssh says why. Advice and usage come after."""
+    lines = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+    ends = [at for at, line in enumerate(lines, 1) if _CAUSE.match(line)]
+    told = lines[max(0, ends[-1] - 3) : ends[-1]] if ends else done.tail(3).splitlines()
+    return "; ".join(told)
 
 
 def _from_the_server(said: str) -> str:
