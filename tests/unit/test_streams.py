@@ -51,3 +51,19 @@ def test_the_contract_that_is_yaml_is_one_document_for_programs(tmp_path: Path) 
 def test_an_option_that_came_out_empty_is_not_taken_for_none(arguments: list[str], configured: Path) -> None:
     done = immutag(*arguments, "--json", cwd=configured)
     assert (done.returncode, error_of(done)["code"]) == (2, "USAGE")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("entries", [1, 3])
+def test_who_follows_ends_when_nobody_reads_any_more(entries: int, form: list[str], configured: Path) -> None:
+    """`history --follow | head -1`, also where nothing more happens."""
+    for reason in "abc"[:entries]:
+        assert immutag("hold", "set", "--env=production", "--reason", reason, cwd=configured).returncode == 0
+    with subprocess.Popen(
+        command(*form, "history", "--follow"), cwd=configured, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as program:
+        assert program.stdout and program.stderr
+        assert program.stdout.readline()
+        program.stdout.close()
+        assert program.wait(timeout=20) == 0
+        assert program.stderr.read() == b""

@@ -1,12 +1,11 @@
 """`immutag history`: what happened, newest first; with `--follow`, what happens now."""
 
 import argparse
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from immutag.cli import DONE
-from immutag.cli.output import clean, show, write_json, write_result
+from immutag.cli.output import clean, reader_leaves, show, write_json, write_result
 from immutag.cli.session import coloured, open_project
 from immutag.cli.table import Styled, table
 from immutag.core.facts import Entry, encode
@@ -39,6 +38,7 @@ def run(options: argparse.Namespace) -> int:
         found = project.history(environment, options.limit)
         if options.follow:
             _follow(options, project, environment, found, seen)
+            return DONE
     show(options, [_document(entry) for entry in found], lambda: _text(found, coloured(options)))
     return DONE
 
@@ -50,21 +50,21 @@ def _follow(
     found: Sequence[Entry],
     seen: int,
 ) -> None:
-    """What was found, oldest first, and then whatever comes, until interrupted."""
-    for entry in reversed(found):
-        _print(options, entry)
+    """What was found, oldest first, and then whatever comes, until interrupted, or nobody reads any more."""
+    if not all(_print(options, entry) for entry in reversed(found)):
+        return
     seen = max([seen, *(entry.sequence for entry in found)])
-    while True:
+    while not reader_leaves(within_s=_POLL_S):
         for entry in project.ledger.entries(after=seen):
             seen = entry.sequence
-            if environment is None or getattr(entry.fact, "environment", None) == environment:
-                _print(options, entry)
-        time.sleep(_POLL_S)
+            wanted = environment is None or getattr(entry.fact, "environment", None) == environment
+            if wanted and not _print(options, entry):
+                return
 
 
-def _print(options: argparse.Namespace, entry: Entry) -> None:
+def _print(options: argparse.Namespace, entry: Entry) -> bool:
     document = _document(entry)
-    write_result(
+    return write_result(
         write_json(document) if options.json else "  ".join(clean(str(cell)) for cell in _row(entry))
     )
 

@@ -20,9 +20,25 @@ def write_json(document: object) -> str:
     return json.dumps(document)
 
 
-def write_result(text: str) -> None:
-    """To standard output, now: a full disk must be seen while the exit status can still say so."""
-    _write(sys.stdout, text)
+def write_result(text: str) -> bool:
+    """To standard output, now: a full disk must be seen while the exit status can still say so.
+
+    Whether there is still somebody who reads.
+    """
+    return _write(sys.stdout, text)
+
+
+def reader_leaves(within_s: float) -> bool:
+    """Whether whoever reads standard output goes away in this time; otherwise it is waited for."""
+    import select
+    import time
+
+    if sys.stdout is None:
+        time.sleep(within_s)
+        return False
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)  # errors only
+    return bool(output.poll(within_s * 1000))
 
 
 def write_error(text: str) -> None:
@@ -31,9 +47,9 @@ def write_error(text: str) -> None:
         _write(sys.stderr, text)
 
 
-def _write(stream: TextIO | None, text: str) -> None:
+def _write(stream: TextIO | None, text: str) -> bool:
     if stream is None:  # closed by whoever started us
-        return
+        return True
     try:
         stream.write(_encodable(stream, text) + "\n" if text else "")
         stream.flush()
@@ -42,6 +58,8 @@ def _write(stream: TextIO | None, text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         if not isinstance(error, BrokenPipeError):
             raise
+        return False
+    return True
 
 
 def _encodable(stream: TextIO, text: str) -> str:
