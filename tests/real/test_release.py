@@ -102,6 +102,14 @@ def test_what_a_build_leaves_out_is_said_in_the_commit(site: Site, name: str) ->
     assert site.json("release")["digest_verification"] == "ok"
 
 
+def test_a_dockerfile_that_a_preprocessor_would_make_is_refused(site: Site) -> None:
+    """buildah lets the C preprocessor of the machine have one whose name ends so."""
+    included = _outside(site) / "Dockerfile"
+    site.commit("a template", {"Dockerfile.in": f'#include "{included}"\n'})
+    error = site.error("release", env={"IMMUTAG_BUILD_FILE": "Dockerfile.in"})
+    assert (error["code"], error["found"]) == ("CONFIG_INVALID", "Dockerfile.in")
+
+
 def test_a_dockerfile_that_leads_in_a_circle_is_none(site: Site) -> None:
     (site.folder / "Dockerfile").unlink()
     (site.folder / "Dockerfile").symlink_to("Dockerfile")

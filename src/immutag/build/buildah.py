@@ -14,7 +14,7 @@ from immutag.build.image import check_platforms, join
 from immutag.build.running import run_builder
 from immutag.core.errors import ConfigInvalid
 from immutag.core.report import Report
-from immutag.core.values import Platform
+from immutag.core.values import Platform, shown
 from immutag.oci import Descriptor
 from immutag.oci.annotate import with_annotations
 from immutag.oci.layout import Layout
@@ -36,6 +36,7 @@ class Buildah:
         """One build for each platform, each into the same layout; the time limit is for all of them."""
         refuse_cache_build_args(request.args)
         refuse_cache_mounts(request.dockerfile, request.context)
+        _refuse_template(request.dockerfile)
         temporary = layout.parent / "tmp"
         temporary.mkdir(exist_ok=True)
         deadline = time.monotonic() + request.timeout_s
@@ -117,6 +118,18 @@ def argv(
         f"--tag=oci:{layout.name}:image",
         os.path.relpath(request.context, layout.parent),
     ]
+
+
+def _refuse_template(dockerfile: Path) -> None:
+    """Raises ConfigInvalid for a name that has it put through the machine's C preprocessor: what that makes of
+    it may hold any file of the machine, and asks for things that nobody looked at."""
+    if dockerfile.suffix == ".in":
+        raise ConfigInvalid(
+            "the Dockerfile would be made by a preprocessor first",
+            expected="a Dockerfile as it is in the commit (DR-016)",
+            found=shown(dockerfile.name),
+            remedy="commit what the preprocessor gives, under a name without .in",
+        )
 
 
 def graph_root(program: str) -> list[str]:
