@@ -72,6 +72,13 @@ def test_it_explains_itself_with_no_configuration(arguments: list[str], tmp_path
     assert "None" not in done.stdout.split()
 
 
+def test_no_name_is_broken_where_help_begins_a_new_line(tmp_path: Path) -> None:
+    names = immutag("schema", cwd=tmp_path).stdout.split()
+    for columns in ("60", "80", "100"):
+        told = immutag("schema", "--help", cwd=tmp_path, env={"COLUMNS": columns}).stdout
+        assert all(name in told for name in names)
+
+
 def test_the_version_is_a_document_for_programs(tmp_path: Path) -> None:
     assert set(json.loads(immutag("--json", "--version", cwd=tmp_path).stdout)) == {"version"}
 

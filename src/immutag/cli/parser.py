@@ -26,10 +26,16 @@ be taken for one that was not given: `ledger verify --against "$SAVED"` would co
 
 
 class Formatter(argparse.HelpFormatter):
-    """argparse's own, but the width is found without importing shutil and its compressors."""
+    """argparse's own, but the width is found without importing shutil and its compressors, and no name or
+    option is broken at its hyphens: it has to be typed as it stands."""
 
     def __init__(self, prog: str, **options: Any) -> None:
         super().__init__(prog, **{**options, "width": _width(), "max_help_position": 30})
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        import textwrap
+
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
 
 class Parser(argparse.ArgumentParser):
