@@ -1,6 +1,7 @@
 """Whom we trust: the rule that a signature is held against. Pure; keys are compared elsewhere (DR-018)."""
 
 import re
+import warnings
 
 from immutag.core.errors import ConfigInvalid
 from immutag.core.frozen import frozen
@@ -9,7 +10,11 @@ from immutag.core.values import shown
 
 @frozen()
 class Pattern:
-    """A text, or a regular expression that all of a text must match: anchored at both ends."""
+    r"""A text, or a regular expression that all of a text must match: anchored at both ends.
+
+    It means the same to those whom we tell the rule: `\d` and `\\w` are ASCII's, as in Go, and what others
+    may read as a class within a class (`[[:alpha:]]`) is refused.
+    """
 
     text: str
     regexp: bool = False
@@ -19,14 +24,16 @@ class Pattern:
             raise self._invalid("nothing")
         if self.regexp:
             try:
-                re.compile(self.text)
-            except re.error as error:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", FutureWarning)
+                    re.compile(self.text, re.ASCII)
+            except (re.error, ValueError, OverflowError, RecursionError, FutureWarning) as error:
                 raise self._invalid(f"{self.text}: {error}") from None
 
     def matches(self, text: str) -> bool:
         """Whether it is this text, or the whole text matches."""
         if self.regexp:
-            return re.fullmatch(self.text, text) is not None
+            return re.fullmatch(self.text, text, re.ASCII) is not None
         return text == self.text
 
     def _invalid(self, found: str) -> ConfigInvalid:
