@@ -121,8 +121,8 @@ def argv(
 
 
 def _refuse_template(dockerfile: Path) -> None:
-    """Raises ConfigInvalid for a name that has it put through the machine's C preprocessor: what that makes of
-    it may hold any file of the machine, and asks for things that nobody looked at."""
+    """Raises ConfigInvalid for a name that has it put through the machine's C preprocessor: what comes out
+    may hold any file of the machine, and ask for what nobody looked at."""
     if dockerfile.suffix == ".in":
         raise ConfigInvalid(
             "the Dockerfile would be made by a preprocessor first",
