@@ -195,6 +195,40 @@ def test_files_that_are_full_stay_and_the_next_one_begins(
     assert files == [path_of(first) for first in range(1, count + 3, 100)]
 
 
+@pytest.mark.parametrize("count", [99, 199])
+def test_one_that_was_killed_before_it_kept_the_commit_is_no_rewriting(
+    job: Job, git_http: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Its copy has the entry that fills a file; the commit that it has kept has not."""
+    filled(git_http, tmp_path, count)
+    ledger = job()
+    assert ledger.head().size == count
+    with monkeypatch.context() as killed:
+        killed.setattr(RemoteBranch, "keep", lambda *_: os._exit(9))
+        child = os.fork()
+        if child == 0:
+            fill(ledger, "x")
+        assert os.waitpid(child, 0)[1] == 9 << 8
+    ledger.close()
+    assert ledger.verify().size == count + 1
+    fill(ledger, "y")
+    assert ledger.head() == job().verify()
+
+
+def test_an_edit_in_a_file_is_no_less_corrupt_after_a_kill(
+    job: Job, git_http: GitServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(git_http, tmp_path, 99)
+    ledger = job()
+    assert ledger.head().size == 99
+    with monkeypatch.context() as killed:
+        killed.setattr(RemoteBranch, "keep", lambda *_: None)
+        fill(ledger, "x")
+    committed_on_top(git_http, tmp_path, lambda text: text.replace("fact 7", "fact 8", 1))
+    with pytest.raises(LedgerCorrupt):
+        ledger.head()
+
+
 def test_an_edit_in_an_older_file_is_corrupt(job: Job, git_http: GitServer, tmp_path: Path) -> None:
     filled(git_http, tmp_path, 101)
     ledger = job()

@@ -160,11 +160,24 @@ class GitLedger:
         self._branch.keep(commit)
 
     def _require_untouched(self, kept: str, commit: str, head: Checkpoint) -> None:
-        """Only files with entries that are new here may have changed since the commit that was seen last."""
+        """Only files with entries that are new here may have changed since the commit that was seen last.
+
+        One that was killed between the two has in its copy what that commit has not: that file is compared.
+        """
         least = path_of(head.size + 1)
         for path in self._branch.changed(kept, commit, git_files.FOLDER):
-            if path < least:
+            if path < least and not self._has(path, commit):
                 raise _rewritten(self._branch.name, f"another {path} in {commit}")
+
+    def _has(self, path: str, commit: str) -> bool:
+        """Whether the local copy holds a full file of this commit, entry for entry."""
+        first = git_files.first_of(path)
+        if first is None:
+            return False
+        lines = git_files.rows(self._branch.read(commit, [path]), first=first)
+        found = [entry.hash for entry in follow(lines, after=self._cache.checkpoint(first - 1))]
+        here = (self._cache.checkpoint(first + n).hash for n in range(FILE_ENTRIES))
+        return found == list(here)
 
     def _read(self, commit: str, after: Checkpoint) -> Iterator[Entry]:
         """The entries of the branch that go on from `after`; chained from the beginning of its file on."""

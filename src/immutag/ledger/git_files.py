@@ -14,6 +14,7 @@ from immutag.ledger.export import line
 FOLDER = "entries"
 FILE_ENTRIES = 100
 _FOLDER_FILES = 100
+_PATH = re.compile(rf"{FOLDER}/([0-9]{{4,9}})/([0-9]{{2}})\.jsonl")
 _HASH = re.compile(rb',"hash":"([0-9a-f]{64})"(?=,"previous":")')
 README = """\
 # The ledger of immutag
@@ -30,6 +31,13 @@ def path_of(sequence: int) -> str:
     """The file that holds the entry with this number, from 1."""
     file = (sequence - 1) // FILE_ENTRIES
     return f"{FOLDER}/{file // _FOLDER_FILES:04}/{file % _FOLDER_FILES:02}.jsonl"
+
+
+def first_of(path: str) -> int | None:
+    """The number of the first entry in a file; None if it is none of ours."""
+    found = _PATH.fullmatch(path)
+    first = (int(found[1]) * _FOLDER_FILES + int(found[2])) * FILE_ENTRIES + 1 if found else 0
+    return first if first and path_of(first) == path else None
 
 
 def appended(content: bytes, entry: Entry) -> bytes:
