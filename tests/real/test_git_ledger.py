@@ -109,6 +109,20 @@ def rewind(git_http: GitServer, to: str) -> None:
     git_http.git("update-ref", f"refs/heads/{BRANCH}", to)
 
 
+def test_a_lock_that_a_git_left_is_nobodys_to_clear(job: Job, tmp_path: Path) -> None:
+    """As after a power cut in the middle of a fetch."""
+    one, other = job(), job()
+    fill(one, "a")
+    assert other.head().size == 1
+    (seen,) = tmp_path.glob("job1/**/refs/immutag/seen")
+    lock = seen.with_suffix(".lock")
+    lock.touch()
+    os.utime(lock, (0, 0))
+    fill(one, "b")
+    assert other.head().size == 2
+    assert not lock.exists()
+
+
 def test_a_branch_that_was_cut_or_replaced_is_corrupt_for_who_saw_it(job: Job, git_http: GitServer) -> None:
     ledger = job()
     fill(ledger, "a", "b")

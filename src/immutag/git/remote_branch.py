@@ -6,7 +6,9 @@ branch only if it is (DR-019).
 
 import os
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from immutag import process
@@ -73,6 +75,7 @@ class RemoteBranch:
         """Bring the branch's newest commit here, all files of it; None if it does not go on from the commit
         that was kept. Raises ConfigInvalid."""
         self._make()
+        _remove_if_nobody_holds(self._folder / f"{_SEEN}.lock")
         depth = () if self.kept() else ("--depth=1",)
         done = self._answer(
             self._folder,
@@ -200,6 +203,13 @@ def _unusable(name: str, found: str) -> ConfigInvalid:
         remedy=f"git ls-remote {shown(name.rpartition('#')[0])} shows whether it can be reached; "
         "[ledger] url in immutag.toml names another",
     )
+
+
+def _remove_if_nobody_holds(lock: Path) -> None:
+    """What a git leaves that lost its power. One that outlived us holds it no longer than it may run."""
+    with suppress(FileNotFoundError):
+        if time.time() - lock.stat().st_mtime > _TIMEOUT_S:
+            lock.unlink()
 
 
 def _telling(done: process.Finished) -> str:
