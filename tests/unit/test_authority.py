@@ -218,6 +218,56 @@ def test_one_signature_may_be_held_by_several_roots(logged: Authorities, tmp_pat
     assert signer_of(bundled(ANOTHER.bundle(STATEMENT, ANOTHER.certify())), authorities)
 
 
+# --- what was in use, and when
+
+CURRENT = PaperSigstore()
+
+
+def retired(
+    folder: Path, name: str, end: datetime, *, logs: bool = True, replaced: bool = False
+) -> Authorities:
+    """The root, where one of its parts ended; `replaced`: with another beside it, which is in use."""
+    path = SIGSTORE.trusted_root(folder, logs=logs, tsa=TIMESTAMPING)
+    root = json.loads(path.read_text())
+    for part in root[name]:
+        part.get("publicKey", part)["validFor"]["end"] = end.isoformat()
+    if replaced:
+        root[name] += json.loads(CURRENT.trusted_root(folder).read_text())[name]
+    path.write_text(json.dumps(root))
+    return authorities_of(from_file(path))
+
+
+RETIRED = ("certificateAuthorities", "tlogs", "ctlogs")
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+@pytest.mark.parametrize("name", RETIRED)
+@pytest.mark.parametrize("kind", ["dsse", "intoto", "legacy"])
+def test_who_was_retired_before_does_not_vouch_any_more(
+    kind: str, name: str, replaced: bool, tmp_path: Path
+) -> None:
+    """Of the time before, it does: what was signed then stays signed."""
+    legacy = attached(PAYLOAD, SIGSTORE.legacy(PAYLOAD, SIGNER))
+    candidate = legacy if kind == "legacy" else bundled(SIGSTORE.bundle(STATEMENT, SIGNER, kind=kind))
+    found, because = refused(candidate, retired(tmp_path, name, EARLIER, replaced=replaced))
+    assert because is INVALID
+    assert found in (Check.LOG, Check.CERTIFICATE)
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert signer_of(candidate, retired(tmp_path, name, later, replaced=replaced))
+
+
+@pytest.mark.parametrize("time", ["junk", " 1", "+1", "1.0", "9" * 5000, True, 1e300])
+def test_no_spelling_of_a_time_brings_a_retired_log_back(time: Any, tmp_path: Path) -> None:
+    changed = entry(SIGSTORE.bundle(STATEMENT, SIGNER), integratedTime=time)
+    assert refused(bundled(changed), retired(tmp_path, "tlogs", EARLIER))[1] is INVALID
+
+
+def test_without_a_log_the_timestamp_says_whether_the_authority_was_in_use(tmp_path: Path) -> None:
+    candidate = bundled(stamped(TIMESTAMPING, tmp_path))
+    ended = retired(tmp_path, "certificateAuthorities", EARLIER, logs=False)
+    assert refused(candidate, ended) == (Check.CERTIFICATE, INVALID)
+
+
 # --- without a log
 
 
@@ -351,6 +401,12 @@ def test_a_key_whose_signature_is_in_the_log_vouches(kind: str, logged: Authorit
         material(key_bundle(kind), tlogEntries=[]),
     ):
         assert refused(bundled(wrong), logged, BY_KEY) == (Check.LOG, INVALID)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_retired_log_says_nothing_of_a_key_either(replaced: bool, tmp_path: Path) -> None:
+    root = retired(tmp_path, "tlogs", EARLIER, replaced=replaced)
+    assert refused(bundled(key_bundle("dsse")), root, BY_KEY) == (Check.LOG, INVALID)
 
 
 def test_where_no_log_is_known_none_can_hold_it(unlogged: Authorities) -> None:

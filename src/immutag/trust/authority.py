@@ -9,7 +9,7 @@ here, by the library's parts. A root of trust is fixed while it is used, so this
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from immutag.core.facts import SignatureReason
@@ -21,6 +21,7 @@ from immutag.trust.formats.dsse import Envelope
 from immutag.trust.formats.legacy import LegacySignature, LogPromise
 from immutag.trust.formats.log_entry import Signed, check_entry
 from immutag.trust.formats.malformed import Malformed
+from immutag.trust.in_use import at_second, in_use, issued, promised
 from immutag.trust.judgement import Check, Refused, invalid, unknown
 from immutag.trust.public_key import PublicKey
 
@@ -51,6 +52,7 @@ class Authorities:
         root = self._of(leaf)
         signature = envelope.signatures[0].value
         _check_signature(leaf, signature, envelope.signed())
+        root = root.as_used(bundle, signature, leaf)
         if root.verifier and not _is_beyond_library(bundle):
             return check_by_library(root.verifier, bundle, envelope, trusted)
         times = root.timestamps(bundle.timestamps, signature)
@@ -66,6 +68,8 @@ class Authorities:
         _check_signature(leaf, legacy.signature, legacy.payload)
         stamps = (legacy.timestamp,) if legacy.timestamp else ()
         times = root.timestamps(stamps, legacy.signature)
+        said = [at_second(legacy.promise.time)] if legacy.promise else []
+        root = root.at([*times, *said], issued(leaf))
         if root.logs:
             times.append(check_promise(root.logs, legacy, legacy.chain[0]))
         return root.check_times(leaf, times, trusted)
@@ -78,23 +82,28 @@ class Authorities:
         leaf = _certificate(chain.leaf)
         root = self._of(leaf)
         _check_signature(leaf, message.signature, message.content)
+        root = root.as_used(bundle, message.signature, leaf)
         if root.verifier is None:
             raise invalid(Check.LOG, _NO_LOG)
         return check_message_by_library(root.verifier, bundle, message, trusted)
 
     def check_bundle_log(self, bundle: Bundle, signed: Signed) -> None:
         """8: one of the logs proves that it holds the key's signature. Raises Refused."""
-        self._by_any_log(lambda logs: check_log(logs, bundle, signed))
+        self._by_any_log(promised(bundle.log_entries), lambda logs: check_log(logs, bundle, signed))
 
     def check_legacy_log(self, legacy: LegacySignature, key: PublicKey) -> None:
         """8: one of the logs promised to hold the key's signature. Raises Refused."""
-        self._by_any_log(lambda logs: check_promise(logs, legacy, key.der))
+        said = [at_second(legacy.promise.time)] if legacy.promise else []
+        self._by_any_log(said, lambda logs: check_promise(logs, legacy, key.der))
 
-    def _by_any_log(self, check: "Callable[[RekorKeyring], object]") -> None:
-        """That the logs of one root pass the check."""
+    def _by_any_log(self, times: Sequence[datetime], check: "Callable[[RekorKeyring], object]") -> None:
+        """That the logs of one root, of those in use at these times, pass the check."""
         refused = invalid(Check.LOG, _NO_LOG)
-        for logs in [root.logs for root in self._roots if root.logs]:
+        for root in [root for root in self._roots if root.logs]:
             try:
+                logs = root.at(times).logs
+                if logs is None:
+                    continue
                 check(logs)
             except Refused as error:
                 refused = error
@@ -119,6 +128,8 @@ class _Root:
         from sigstore._internal.trust import KeyringPurpose
         from sigstore.verify import Verifier
 
+        self._root = root
+        self._at: dict[tuple[int, ...], _Root] = {}
         inner = root._inner  # the library shows no part of a root but what its own verifier asks for
         self._authorities = root.get_fulcio_certs() if inner.certificate_authorities else []
         self._timestamping = root.get_timestamp_authorities()
@@ -129,6 +140,27 @@ class _Root:
     def knows(self, leaf: "Certificate") -> bool:
         """Whether one of its authorities made the certificate, or is named as the one who did."""
         return any(_made(leaf, authority) for authority in self._authorities)
+
+    def as_used(self, bundle: Bundle, signature: bytes, leaf: "Certificate") -> "_Root":
+        """Itself as it was when the signature was made: by all times that the bundle has. Raises Refused."""
+        times = [*self.timestamps(bundle.timestamps, signature), *promised(bundle.log_entries)]
+        return self.at(times, issued(leaf))
+
+    def at(self, times: Sequence[datetime], issued: Sequence[datetime] = ()) -> "_Root":
+        """Itself without what was not in use at one of the times. Raises Refused where no log is left."""
+        inner = self._root._inner
+        left = in_use(inner, times, issued)
+        if all(len(parts) == len(getattr(inner, name)) for name, parts in left.items()):
+            return self
+        key = tuple(id(each) for parts in left.values() for each in parts)
+        if key not in self._at:
+            from sigstore.errors import Error
+
+            try:
+                self._at[key] = _Root(type(self._root)(inner.model_copy(update=left)))
+            except Error as error:  # what begins in the future only
+                raise invalid(Check.LOG, _words(error)) from error
+        return self._at[key]
 
     def check_times(
         self, leaf: "Certificate", times: Sequence[datetime], trusted: tuple[IdentityRule, ...]
@@ -245,7 +277,7 @@ def check_log(logs: "RekorKeyring", bundle: Bundle, signed: Signed) -> list[date
     check_entry(check_inclusion(logs, entry), signed)
     if not entry.get("inclusionPromise") or not entry.get("integratedTime"):
         return []  # without a promise nobody has signed the time
-    return [_time(int(entry["integratedTime"]))]
+    return [at_second(entry["integratedTime"])]
 
 
 def check_inclusion(logs: "RekorKeyring", entry: Mapping[str, Any]) -> bytes:
@@ -290,7 +322,7 @@ def check_promise(logs: "RekorKeyring", legacy: LegacySignature, verifier: bytes
     except ValueError:
         raise invalid(Check.LOG, "a log entry that is none") from None
     check_entry(body, Signed(legacy.payload, legacy.payload, legacy.signature, verifier))
-    return _time(legacy.promise.time)
+    return at_second(legacy.promise.time)
 
 
 def _check_set(logs: "RekorKeyring", promise: LogPromise) -> None:
@@ -380,13 +412,6 @@ def _check_signature(leaf: "Certificate", signature: bytes, content: bytes) -> N
         raise invalid(Check.SIGNATURE, f"its certificate's key cannot be used: {found}") from error
     if not key.verify(signature, content):
         raise invalid(Check.SIGNATURE, "not a signature by its certificate's key")
-
-
-def _time(seconds: int) -> datetime:
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise invalid(Check.LOG, f"a time that is none: {seconds}") from None
 
 
 def _words(error: BaseException) -> str:
