@@ -15,12 +15,19 @@ def ask_password() -> bytes:
     if found is not None:
         return os.fsencode(found)
     if not sys.stdin.isatty():
-        raise ConfigInvalid(
-            "the private key needs a password",
-            expected=f"{VARIABLE} in the environment, or a terminal to ask at",
-            found="neither",
-            remedy=f"set {VARIABLE}, empty if the key has none",
-        )
+        raise _needed("neither")
     from getpass import getpass
 
-    return os.fsencode(getpass("Password of the private key: "))
+    try:
+        return os.fsencode(getpass("Password of the private key: "))
+    except EOFError:  # Ctrl-D
+        raise _needed("a terminal that was closed without one") from None
+
+
+def _needed(found: str) -> ConfigInvalid:
+    return ConfigInvalid(
+        "the private key needs a password",
+        expected=f"{VARIABLE} in the environment, or a terminal to ask at",
+        found=found,
+        remedy=f"set {VARIABLE}, empty if the key has none",
+    )
