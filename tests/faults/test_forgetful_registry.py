@@ -22,6 +22,7 @@ from tests.parts.checkouts import Checkout
 _IMMUTAG = Path(sys.executable).with_name("immutag")
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
+_CONFIG_TEXT = b'{"os": "linux", "architecture": "amd64"}'
 _REVISION = "org.opencontainers.image.revision"
 _SHA_TAG = r"/manifests/[0-9a-f]{40}$"
 _BY_DIGEST = r"/manifests/sha256:[0-9a-f]{64}$"
@@ -97,7 +98,7 @@ class Place:
     def sha(self) -> str:
         return str(self._checkout.head)
 
-    def layout(self, config: bytes = b"{}") -> dict[str, Any]:
+    def layout(self, config: bytes = _CONFIG_TEXT) -> dict[str, Any]:
         """Write it, and give the descriptor of its manifest, which the registry does not have yet."""
         folder = self._checkout.path / "layout"
         there = Memory()
