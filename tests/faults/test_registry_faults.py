@@ -574,6 +574,18 @@ def test_a_download_goes_on_where_it_broke(ranges: bool, start: Start, http: Htt
     assert len(server.requests) > 2
 
 
+def test_a_download_that_breaks_off_after_the_last_byte_is_whole(start: Start, http: Http) -> None:
+    def play(request: Request, wire: Wire) -> None:
+        if "range" in request.headers:  # from the end on there is nothing
+            wire.answer(416)
+            return
+        chunk = f"{len(BLOB):x}\r\n".encode() + BLOB + b"\r\n"
+        wire.send(b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
+
+    with client(http, start(play)).fetch(described(BLOB, LAYER)) as blocks:
+        assert b"".join(blocks) == BLOB
+
+
 def test_another_range_than_asked_for_is_nonsense(start: Start, http: Http) -> None:
     def play(request: Request, wire: Wire) -> None:
         if "range" in request.headers:
@@ -777,6 +789,59 @@ def test_what_is_too_large_for_one_request_goes_in_chunks(start: Start, http: Ht
     client(http, server).push(described(content, LAYER), io.BytesIO(content))
     assert uploads.blob == content
     assert [request.length for request in server.asked("PATCH")] == [16 << 20, 4 << 20]
+
+
+@pytest.mark.parametrize(
+    ("location", "arrives"),
+    [
+        ("uuid?state=1", "/v2/owner/api/blobs/uploads/uuid?state=1&digest="),
+        ("?state=1", "/v2/owner/api/blobs/uploads/?state=1&digest="),
+        ("/upload?state=1#part", "/upload?state=1&digest="),
+    ],
+)
+def test_an_upload_goes_where_it_is_sent(location: str, arrives: str, start: Start, http: Http) -> None:
+    class Elsewhere(Uploads):
+        def post(self, request: Request, wire: Wire) -> None:
+            wire.answer(202, {"Location": location})
+
+    uploads = Elsewhere()
+    server = start(uploads)
+    client(http, server).push(described(BLOB, LAYER), io.BytesIO(BLOB))
+    assert uploads.blob == BLOB
+    assert [request.path.startswith(arrives) for request in server.asked("PUT")] == [True]
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_what_was_taken_in_other_words_was_taken(status: int, start: Start, http: Http) -> None:
+    class Wordy(Uploads):
+        def put(self, request: Request, wire: Wire) -> None:
+            self.blob = wire.read(request.length)
+            wire.answer(status)
+
+    for content, kind in ((BLOB, LAYER), (MANIFEST, IMAGE_MANIFEST)):
+        uploads = Wordy()
+        server = start(uploads)
+        client(http, server).push(described(content, kind), io.BytesIO(content))
+        assert uploads.blob == content
+        assert len(server.asked("PUT")) == 1
+
+
+@pytest.mark.parametrize("refused", [403, 405, 501])
+@pytest.mark.parametrize(("status", "is_there"), [(200, True), (404, False)])
+def test_who_answers_no_head_is_asked_with_get(
+    refused: int, status: int, is_there: bool, start: Start, http: Http
+) -> None:
+    server = start(lambda r, w: w.answer(refused if r.method == "HEAD" else status, None, BLOB))
+    assert client(http, server).exists(described(BLOB, LAYER)) is is_there
+    assert [request.method for request in server.requests] == ["HEAD", "GET"]
+
+
+@pytest.mark.parametrize(("status", "kind"), [(403, RegistryAuth), (405, RegistryUnavailable)])
+def test_who_answers_neither_does_not_say(
+    status: int, kind: type[ImmutagError], start: Start, http: Http
+) -> None:
+    with pytest.raises(kind):
+        client(http, start(_always(answer(status)))).exists(described(BLOB, LAYER))
 
 
 @pytest.mark.parametrize("least", ["9" * 5000, "9" * 18, "\xb2", "-1", "soon"])

@@ -39,6 +39,8 @@ def blob(session: Session, path: str, content: Descriptor, *, scope: str) -> Gen
                 at += len(block)
                 yield block
         except NoAnswer as failure:
+            if at == content.size_bytes and failure.fault in _RESUMABLE:
+                return  # only the end of it was still to be said
             if at > before:
                 waits = Waits(session.limits)
             late = time.monotonic() > deadline or at > content.size_bytes

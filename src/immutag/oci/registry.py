@@ -23,12 +23,14 @@ from immutag.oci.network import host_of, is_loopback
 from immutag.oci.refusal import ERROR_LIMIT_BYTES, codes, pushing, refusal
 from immutag.oci.session import LIMITS, Limits, Session, Waits
 from immutag.oci.standard_tag import StandardTag, TagContent, immutable
-from immutag.oci.upload import Upload
+from immutag.oci.upload import TAKEN, Upload
 
 Found = Descriptor | None | ImmutagError
 _ACCEPT = {"Accept": ", ".join(sorted(MANIFESTS | INDEXES))}
 _BLOB_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
 _TAG_IS_THERE = frozenset({400, 403, 405, 409})  # how different registries refuse to write one again
+# of HEAD: a filter before the registry, or an address of its storage that is signed for GET only
+_NO_HEAD = frozenset({403, 405, 501})
 _WORKERS = 8
 SCRATCH_TAG = GitSha("0" * 40)
 """git's null id, the name of no commit: so it can never be a release's."""
@@ -127,13 +129,12 @@ class Registry:
 
     def exists(self, content: Descriptor) -> bool:
         kind = "manifests" if content.is_manifest else "blobs"
-        answer = self._call(
-            "HEAD",
-            f"/v2/{self._path}/{kind}/{content.digest}",
-            scope=self._reading,
-            headers=_ACCEPT if content.is_manifest else {},
-            limit_bytes=0,
-        )
+        url = f"/v2/{self._path}/{kind}/{content.digest}"
+        headers = _ACCEPT if content.is_manifest else {}
+        answer = self._call("HEAD", url, scope=self._reading, headers=headers, limit_bytes=0)
+        if answer.status in _NO_HEAD:
+            with self._session.stream(url, scope=self._reading, headers=headers) as begun:
+                answer = Response(begun.status, begun.headers, b"")  # the content itself is left
         if answer.status in (200, 404):
             return answer.status == 200
         raise self.refused(f"say whether it has {content.digest}", answer)
@@ -210,7 +211,7 @@ class Registry:
         with pushing():
             text = self._text(content)
             answer = self._put(content, text, str(tag), {"If-None-Match": "*"})
-            if answer.status in (200, 201, 204, 412):
+            if answer.status in TAKEN or answer.status == 412:
                 return
             # immutable tags are refused as 400, 403, 405 or 409, by different registries
             if answer.status < 500 and answer.status != 401 and self.resolve(tag) is not None:
@@ -227,7 +228,7 @@ class Registry:
         """
         with pushing():
             answer = self._put(content, text, str(tag), _unless_changed(over), again=False)
-            if answer.status in (200, 201, 204, 412):
+            if answer.status in TAKEN or answer.status == 412:
                 return answer.status != 412
             refused = self.refused(f"take the tag {tag}", answer)
             if answer.status not in _TAG_IS_THERE or _BLOB_UNKNOWN in codes(answer.body):
@@ -299,7 +300,7 @@ class Registry:
         waits = Waits(self._session.limits)
         while True:
             answer = self._put(content, text, str(content.digest), {})
-            if answer.status in (200, 201, 204):
+            if answer.status in TAKEN:
                 return answer
             # distribution says so of a blob that somebody else uploads at the same moment
             if _BLOB_UNKNOWN not in codes(answer.body) or not waits.wait():

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Protocol, TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 from immutag.core.frozen import frozen
 from immutag.oci.auth import Credentials
@@ -176,7 +176,7 @@ class Session:
         """The address that an answer sends us to, if we may go there: no way down to plain HTTP, none to
         this machine's own services unless the registry is on this machine. Raises NoAnswer."""
         try:
-            target = urljoin(url, location)
+            target = urldefrag(urljoin(url, location)).url
             parts = urlsplit(target)
             host, _ = parts.hostname, parts.port
         except ValueError:

@@ -1,7 +1,7 @@
 """Uploading a blob: POST, then one streaming PUT; resumed where it broke, in chunks where it must be.
 
 distribution-spec, "Pushing blobs". The body is read from the file as libcurl sends it, so memory does not
-depend on the size. Only the registry's final 201 counts, and it checks the digest of what it got.
+depend on the size. Only the registry's final word counts, and it checks the digest of what it got.
 """
 
 import re
@@ -19,6 +19,8 @@ _BLOB = {"Content-Type": "application/octet-stream"}
 _CHUNK_BYTES = 16 * 1024 * 1024
 _RESUMABLE = frozenset({Fault.BROKEN, Fault.REFUSED, Fault.TIMEOUT})
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
+TAKEN = frozenset({200, 201, 202, 204})
+"""How registries say that they took a PUT: 201 by the specification. Whether they did is for `copy` to ask."""
 _LENGTH = r"[0-9]{1,18}"
 _RANGE = r"(?:bytes[=: ])?0-(\d{1,18})"
 
@@ -69,10 +71,11 @@ class Upload:
                 raise failure or self._failed("the upload breaks off again and again")
 
     def _open(self) -> None:
-        answer = self._call("POST", f"/v2/{self._path}/blobs/uploads/")
+        address = f"/v2/{self._path}/blobs/uploads/"
+        answer = self._call("POST", address)
         if answer.status != 202:
             raise self._refused("open an upload", answer)
-        self._moved(answer)
+        self._moved(answer, address)
         if self._chunk_bytes:
             smallest = answer.headers.get("OCI-Chunk-Min-Length", "")
             self._chunk_bytes = max(
@@ -107,7 +110,7 @@ class Upload:
             return False
         if answer.status != 202:
             raise self._refused("take a part of the content", answer)
-        self._moved(answer)
+        self._moved(answer, self._location)
         self._received += size
         return True
 
@@ -117,7 +120,7 @@ class Upload:
         return self._call("PUT", address, headers=_BLOB, body=body)
 
     def _accepted(self, answer: Response) -> bool:
-        if answer.status in (201, 204):
+        if answer.status in TAKEN:
             return True
         if answer.status in _PASSING:
             return False
@@ -139,19 +142,18 @@ class Upload:
         arrived = re.fullmatch(_RANGE, answer.headers.get("Range", ""))
         if answer.status == 204 and arrived:
             self._location = location
-            self._moved(answer)
+            self._moved(answer, location)
             # "0-0" means both nothing and one byte; nothing it is, and one byte is sent in a new upload
             self._received = int(arrived[1]) + 1 if int(arrived[1]) else 0
         if not self._received or self._received > self._content.size_bytes:
             self._location, self._received = "", 0
         return self._received
 
-    def _moved(self, answer: Response) -> None:
-        """Each answer may send the rest somewhere else."""
+    def _moved(self, answer: Response, asked: str) -> None:
+        """Each answer may send the rest somewhere else, as seen from the address that was asked."""
         location = answer.headers.get("Location")
         if location:
-            base = urljoin(self._session.base, self._location)
-            self._location = self._session.elsewhere(base, location)
+            self._location = self._session.elsewhere(urljoin(self._session.base, asked), location)
         if not self._location:
             raise self._failed("it names no place for the content")
 
