@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -226,3 +227,19 @@ def test_a_link_to_a_ledger_is_that_ledger(kept_away: Path) -> None:
                 assert ledger.append(Stream("a"), held("b"), after=1).sequence == 2
             with SqliteLedger(folder / "link.db", actor="x") as ledger:
                 assert ledger.verify().size == 1
+
+
+def test_who_looks_while_another_makes_the_ledger_sees_none_or_all_of_it(tmp_path: Path) -> None:
+    for number in range(100):
+        path = tmp_path / f"{number}.db"
+
+        def make(path: Path = path) -> None:
+            with SqliteLedger(path, actor="maker@here") as ledger:
+                ledger.append(Stream("a"), held("a"), after=0)
+
+        maker = threading.Thread(target=make)
+        maker.start()
+        for _ in range(40):
+            with SqliteLedger(path, actor="reader@here") as reader:
+                assert reader.head().size in (0, 1)
+        maker.join()

@@ -38,6 +38,9 @@ BEGIN SELECT RAISE(ABORT, 'an entry is never removed'); END""",
     """CREATE TRIGGER entries_do_not_change BEFORE UPDATE ON entries
 BEGIN SELECT RAISE(ABORT, 'an entry never changes'); END""",
 )
+_ABOUT = """SELECT (SELECT application_id FROM pragma_application_id),
+  (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_master)"""
+"""One statement, and so at one moment: somebody may be making the ledger just now."""
 Row = tuple[Any, ...]
 Version = tuple[int, int, bool]
 Values = Sequence[Any] | Mapping[str, Any]
@@ -194,8 +197,7 @@ def _wal(path: Path) -> Path:
 
 def _is_ledger(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether the tables are there. An empty file is a ledger that somebody is about to make."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (layout,) = connection.execute("PRAGMA user_version").fetchone()
+    application, layout, tables = connection.execute(_ABOUT).fetchone()
     if application == APPLICATION and layout == LAYOUT:
         return True
     if application == APPLICATION:
@@ -205,7 +207,7 @@ def _is_ledger(connection: sqlite3.Connection, path: Path) -> bool:
             found=f"layout {layout}",
             remedy="use the newest immutag",
         )
-    if application or layout or connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+    if application or layout or tables:
         raise damaged(path, "a database that is no ledger")
     return False
 
