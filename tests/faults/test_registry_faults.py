@@ -844,6 +844,27 @@ def test_who_answers_neither_does_not_say(
         client(http, start(_always(answer(status)))).exists(described(BLOB, LAYER))
 
 
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_a_chunk_of_which_less_was_taken_goes_on_from_there(status: int, start: Start, http: Http) -> None:
+    class Small(Uploads):
+        def put(self, request: Request, wire: Wire) -> None:
+            if request.length:
+                wire.answer(413)
+            else:
+                super().put(request, wire)
+
+        def patch(self, request: Request, wire: Wire) -> None:
+            assert request.headers["content-range"].startswith(f"{len(self.received)}-")
+            self.received += wire.read(request.length)[: 512 * 1024]
+            wire.answer(status, {"Location": "/upload?state=3", "Range": f"0-{len(self.received) - 1}"})
+
+    uploads = Small()
+    server = start(uploads)
+    client(http, server).push(described(BLOB, LAYER), io.BytesIO(BLOB))
+    assert uploads.blob == BLOB
+    assert len(server.asked("PATCH")) == 2
+
+
 @pytest.mark.parametrize("least", ["9" * 5000, "9" * 18, "\xb2", "-1", "soon"])
 def test_a_least_chunk_of_nonsense_breaks_nothing(least: str, start: Start, http: Http) -> None:
     class Particular(Uploads):

@@ -20,7 +20,7 @@ _CHUNK_BYTES = 16 * 1024 * 1024
 _RESUMABLE = frozenset({Fault.BROKEN, Fault.REFUSED, Fault.TIMEOUT})
 _PASSING = frozenset({408, 429, 500, 502, 503, 504})
 TAKEN = frozenset({200, 201, 202, 204})
-"""How registries say that they took a PUT: 201 by the specification. Whether they did is for `copy` to ask."""
+"""How registries say that they took what was sent. Whether they did is for `copy` to ask."""
 _LENGTH = r"[0-9]{1,18}"
 _RANGE = r"(?:bytes[=: ])?0-(\d{1,18})"
 
@@ -108,9 +108,12 @@ class Upload:
         )
         if answer.status in _PASSING or answer.status == 416:  # 416: the registry has another count
             return False
-        if answer.status != 202:
+        if answer.status not in TAKEN:
             raise self._refused("take a part of the content", answer)
         self._moved(answer, self._location)
+        arrived = re.fullmatch(_RANGE, answer.headers.get("Range", ""))
+        if arrived and self._received < int(arrived[1]) + 1 < self._received + size:
+            return False  # it took less than it was sent: it is asked how much
         self._received += size
         return True
 
