@@ -123,6 +123,20 @@ def test_a_rollback_holds_until_a_person_lifts_it(site: Site) -> None:
     assert site.json("deploy", "--sha", third, "--env", "staging", "--automatic")["outcome"] == "ok"
 
 
+def test_repeating_what_a_rollback_went_to_does_not_let_the_release_that_it_left_come_back(
+    site: Site,
+) -> None:
+    first, second = released(site, "the second")
+    site.json("deploy", "--sha", second, "--env", "staging")
+    site.json("rollback", "--sha", first, "--env", "staging")
+    (site.box / "runs").unlink()
+    assert site.json("deploy", "--sha", first, "--env", "staging")["outcome"] == "ok"
+    site.json("hold", "lift", "--env", "staging", "--reason", "mended")
+    error = site.error("deploy", "--sha", second, "--env", "staging", "--automatic")
+    assert (error["status"], "quarantined" in error["message"]) == (14, True)
+    assert status(site)["image_sha"] == first
+
+
 def test_a_person_may_deploy_the_mended_release_while_it_is_held(site: Site) -> None:
     first, second, third = released(site, "the second", "the third")
     site.json("deploy", "--sha", second, "--env", "staging")

@@ -372,6 +372,29 @@ def test_lifting_a_hold_leaves_the_quarantine() -> None:
     assert history.state.quarantined == ()
 
 
+def test_deploying_once_more_what_a_rollback_went_to_leaves_the_quarantine() -> None:
+    history = History()
+    history.deploy(A)
+    history.deploy(B)
+    history.roll_back(A)
+    history.lift()
+    history.deploy(A)
+    assert history.state.quarantined == (B,)
+
+
+def test_a_quarantined_release_that_is_healthy_is_quarantined_no_longer() -> None:
+    history = History()
+    history.deploy(A)
+    history.deploy(B)
+    history.begin(A, "rollback")
+    history.say_held()
+    history.restore()
+    history.lift()
+    left = history.state.quarantined
+    history.deploy(B)
+    assert (left, history.state.quarantined) == ((B,), ())
+
+
 def test_a_deployment_by_hand_leaves_the_hold() -> None:
     history = History()
     history.deploy(A)

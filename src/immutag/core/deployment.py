@@ -191,9 +191,15 @@ def _close(
     else:
         outcome = Outcome.FAILED if isinstance(fact, Failed) else fact.outcome
         current = Deployed(fact.sha, image, accepted, time, outcome, fact.running_digest, signature)
-    # Once a later release is healthy, the ancestry guard keeps what is behind it away.
-    quarantined = () if isinstance(fact, Healthy) else state.quarantined
+    quarantined = _after_healthy(state, fact.sha) if isinstance(fact, Healthy) else state.quarantined
     return replace(state, current=current, open=None, lease=None, quarantined=quarantined)
+
+
+def _after_healthy(state: EnvironmentState, sha: GitSha) -> tuple[GitSha, ...]:
+    """What stays quarantined. Once another release is healthy, the ancestry guard keeps what is behind it
+    away; the release that a rollback went to, deployed once more, is behind what the rollback left."""
+    again = state.open is not None and state.open.previous_sha == sha
+    return tuple(left for left in state.quarantined if again and left != sha)
 
 
 def runs(observation: Observation, accepted: frozenset[Digest]) -> Digest | None:
