@@ -246,6 +246,13 @@ def test_ignorance_is_never_absence(name: str, start: Start, http: Http) -> None
     assert all(wire.sent_bytes < 16 << 20 for wire in server.wires)  # 4 MiB, and what sockets hold
 
 
+def test_a_head_that_is_too_large_is_said_to_be(start: Start, http: Http) -> None:
+    server = start(_always(answer(200, {**TYPE, "X-Long": "x" * 90_000}, MANIFEST)))
+    with pytest.raises(RegistryUnavailable) as caught:
+        client(http, server).resolve(SHA)
+    assert caught.value.found == "the answer is larger than allowed"
+
+
 def test_nothing_listens(http: Http) -> None:
     registry = Registry(Repository(f"127.0.0.1:{free_port()}", "api"), http=http, limits=FAST)
     with pytest.raises(RegistryUnavailable):

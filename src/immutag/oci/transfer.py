@@ -204,6 +204,8 @@ class Transfer:
         """What to raise for one of libcurl's errors: what a callback raised, or NoAnswer."""
         if self._proxy:  # which may hold a password
             text = text.replace(self._proxy, bare(self._proxy))
+        if self._fault:  # libcurl knows only that a callback stopped it
+            text = ""
         return self._error or NoAnswer(self._fault or _fault(number), self.url, text)
 
 
