@@ -1,6 +1,5 @@
 """Commits, branches and distances, as git itself made them."""
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -347,30 +346,7 @@ def test_what_only_a_merge_brought_counts_as_changed(checkout: Checkout) -> None
     assert _found(checkout).changed_paths(first, merge) == ["evil", "main", "topic"]
 
 
-# --- names
-
-
-def test_a_short_sha_is_the_one_commit_that_begins_so(checkout: Checkout) -> None:
-    sha = checkout.commit("one", {"file": "1"})
-    repository = _found(checkout)
-    assert repository.expand(str(sha)[:7]) == sha
-    assert repository.expand(str(sha)) == sha
-    tree = checkout.git("rev-parse", "HEAD^{tree}")
-    for wrong in (tree[:8], "main", "", "-n", str(sha)[:3], str(sha)[:7].upper() + "G"):
-        with pytest.raises(MissingSha):
-            repository.expand(wrong)
-
-
-def test_an_ambiguous_short_sha_is_refused(checkout: Checkout) -> None:
-    stream = "".join(
-        f"commit refs/heads/main\ncommitter A <a@example.com> {number} +0000\ndata 0\n"
-        for number in range(1000)
-    )
-    subprocess.run(["git", "fast-import", "--quiet"], cwd=checkout.path, input=stream.encode(), check=True)
-    starts = [sha[:4] for sha in checkout.git("rev-list", "main").split()]
-    twice = next(start for start in starts if starts.count(start) > 1)
-    with pytest.raises(MissingSha, match="several"):
-        _found(checkout).expand(twice)
+# --- the remote
 
 
 def test_the_remote_is_given_without_credentials(checkout: Checkout) -> None:

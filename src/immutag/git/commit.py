@@ -15,7 +15,6 @@ from immutag.git.remote import without_credentials
 _DIRTY_LIMIT = 50
 _COMMITTER = re.compile(rb"^committer .* (-?\d{1,20}) [+-]\d+$", re.MULTILINE)
 _LAST_S = 253402300799  # 9999-12-31T23:59:59Z
-_HEX = re.compile(r"[0-9a-f]{4,40}")
 
 
 @frozen()
@@ -168,25 +167,6 @@ class GitRepository:
             if f"refs/heads/{name}" in here:
                 return name
         return self.branch() or "main"
-
-    def expand(self, short: str) -> GitSha:
-        """The one commit whose SHA begins so: for commands that only read. Raises MissingSha."""
-        found: list[str] = []
-        if _HEX.fullmatch(short):
-            self.refuse_sha256()
-            ids = git(self.root, "rev-parse", f"--disambiguate={short}").stdout
-            types = git(self.root, "cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=ids).text
-            found = [
-                name for name, kind in (line.split(" ") for line in types.splitlines()) if kind == "commit"
-            ]
-        if len(found) != 1:
-            raise MissingSha(
-                "no commit begins so" if not found else "several commits begin so",
-                expected="the first 4 to 40 characters of one commit's SHA",
-                found=", ".join(found[:3]) or shown(short) or "nothing",
-                remedy="git log --format=%H",
-            )
-        return GitSha(found[0])
 
     def _object(self, name: str) -> tuple[list[str], bytes]:
         """`id type size` and the content; another number of words if there is no such object."""
