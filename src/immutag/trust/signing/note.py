@@ -6,7 +6,6 @@ leaves to whoever uses it. A note's text can be no DSSE envelope's and no simple
 with `DSSEv1` and `{`, ours with its origin.
 """
 
-import base64
 import hashlib
 from collections.abc import Iterable
 
@@ -58,14 +57,8 @@ def key_id(name: str, key: PublicKey) -> bytes:
     return hashlib.sha256(named).digest()[:KEY_ID_BYTES]
 
 
-def verifier_key(name: str, key: PublicKey) -> str:
-    """The key as other tools for signed notes take it (a vkey)."""
-    kind, material = _encoding(key)
-    return f"{name}+{key_id(name, key).hex()}+{base64.b64encode(kind + material).decode()}"
-
-
 def _encoding(key: PublicKey) -> tuple[bytes, bytes]:
-    """The signature type and the public key, as they are hashed and handed on."""
+    """The signature type and the public key, as they are hashed."""
     if key.der.startswith(_ED25519_PREFIX):
         return _ED25519, key.der.removeprefix(_ED25519_PREFIX)
     if _RSA_OID in key.der[:32]:
