@@ -105,7 +105,6 @@ def run(
 def talk(
     argv: Sequence[str],
     *,
-    cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     without: Collection[str] = (),
 ) -> Iterator[tuple[BinaryIO, BinaryIO]]:
@@ -115,7 +114,6 @@ def talk(
     """
     program = subprocess.Popen(
         list(argv),
-        cwd=cwd,
         env=_environment(env, without),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -8,12 +8,12 @@ from immutag.ledger.chain import canonical, preimage
 from immutag.ledger.head import Head
 
 
-def export(ledger: Ledger, *, after: int = 0) -> Iterator[str]:
-    """Every entry after a sequence number as a line, without its newline. Raises LedgerCorrupt.
+def export(ledger: Ledger) -> Iterator[str]:
+    """Every entry as a line, without its newline. Raises LedgerCorrupt.
 
     A line without its `hash`, in RFC 8785 form, is the text that the hash is of.
     """
-    for entry in ledger.entries(after=after):
+    for entry in ledger.entries():
         yield line(entry)
 
 
