@@ -95,6 +95,35 @@ def test_a_first_deployment_that_fails_has_nothing_to_restore(site: Site) -> Non
     assert site.json("deploy", "--sha", first, "--env", "staging")["outcome"] == "ok"
 
 
+def test_after_two_failures_the_last_release_that_came_up_comes_back(site: Site) -> None:
+    first, second, third = released(site, "the second", "the third")
+    site.json("deploy", "--sha", first, "--env", "staging")
+    (site.box / "refuse").touch()
+    site.error("deploy", "--sha", second, "--env", "staging")
+    assert (status(site)["image_sha"], status(site)["outcome"]) == (second, "failed")
+    (site.box / "refuse").unlink()
+    (site.box / "apply").write_text(
+        f'#!/bin/sh\ntest "$IMMUTAG_IMAGE_SHA" != {third} && echo "$IMMUTAG_IMAGE" >{site.box}/runs\n'
+    )
+    error = site.error("deploy", "--sha", third, "--env", "staging")
+    assert (error["code"], f"{first} runs again" in error["next"]) == ("DEPLOY_FAILURE", True)
+    assert (status(site)["image_sha"], status(site)["outcome"]) == (first, "restored")
+    assert (site.box / "runs").read_text().strip() == site.json("show", first)["image"]
+
+
+def test_a_release_that_failed_first_does_not_come_back(site: Site) -> None:
+    first, second = released(site, "the second")
+    (site.box / "refuse").touch()
+    site.error("deploy", "--sha", first, "--env", "staging")
+    (site.box / "refuse").unlink()
+    (site.box / "apply").write_text(
+        f'#!/bin/sh\ntest "$IMMUTAG_IMAGE_SHA" != {second} && echo "$IMMUTAG_IMAGE" >{site.box}/runs\n'
+    )
+    error = site.error("deploy", "--sha", second, "--env", "staging")
+    assert (error["code"], "nothing was restored" in error["next"]) == ("DEPLOY_FAILURE", True)
+    assert not (site.box / "runs").exists()
+
+
 def test_a_deployment_does_not_go_back_or_sideways(site: Site) -> None:
     first, second = released(site, "the second")
     site.json("deploy", "--sha", second, "--env", "staging")

@@ -41,6 +41,7 @@ from immutag.core.facts import (
 from immutag.core.frozen import replace
 from immutag.core.values import Digest, EnvironmentName, GitSha, ImageRef, Repository, RepositoryType
 from immutag.ledger.sqlite import SqliteLedger
+from immutag.usecases.bring_up import placement_of
 from immutag.usecases.state import state_of
 
 REPOSITORY = Repository("registry.example", "owner/api")
@@ -77,6 +78,8 @@ class History:
 
     def begin(self, sha: GitSha, command: str = "deploy", *, reason: str | None = None) -> None:
         before = self.state
+        failed = before.current is not None and before.current.outcome is Outcome.FAILED
+        good = before.good if failed else None
         self.tell(
             Deploying(
                 sha=sha,
@@ -98,6 +101,9 @@ class History:
                 quarantined=before.quarantined,
                 holder="somebody",
                 until=f"2026-01-02T00:{len(self.entries) % 60:02}:00.000Z",
+                previous_failed=failed,
+                good_sha=good.sha if good else None,
+                good_image=good.image if good else None,
             )
         )
 
@@ -123,15 +129,15 @@ class History:
             self.tell(Healthy(work.sha, REPOSITORY, work.digest, PRODUCTION, Outcome.OK, running, 1))
 
     def restore(self) -> None:
-        """What ran before runs again; where nothing did, the deployment has failed."""
-        work = self.work
-        if work.previous_sha is None or work.previous_image is None:
+        """What came up before runs again; where nothing did, the deployment has failed."""
+        work, back = self.work, placement_of(self.work)
+        if back.previous_sha is None or back.previous is None:
             self.fail()
             return
-        again = work.previous_image.digest
+        again = back.previous.digest
         self.tell(
             Restored(
-                work.sha, REPOSITORY, work.digest, PRODUCTION, work.previous_sha, again, again, "unhealthy", 1
+                work.sha, REPOSITORY, work.digest, PRODUCTION, back.previous_sha, again, again, "unhealthy", 1
             )
         )
 
@@ -289,18 +295,16 @@ def test_nothing_was_told_of_a_new_environment() -> None:
 def test_what_came_up_is_current() -> None:
     history = History()
     history.deploy(A)
-    assert history.state == EnvironmentState(
-        version=2,
-        current=Deployed(
-            sha=A,
-            image=ImageRef(REPOSITORY, digest_of(A)),
-            accepted=frozenset({digest_of(A), platform_of(A)}),
-            since="2026-01-01T00:00:02.000Z",
-            outcome=Outcome.OK,
-            running_digest=platform_of(A),
-            signature_status=SignatureStatus.UNVERIFIED,
-        ),
+    up = Deployed(
+        sha=A,
+        image=ImageRef(REPOSITORY, digest_of(A)),
+        accepted=frozenset({digest_of(A), platform_of(A)}),
+        since="2026-01-01T00:00:02.000Z",
+        outcome=Outcome.OK,
+        running_digest=platform_of(A),
+        signature_status=SignatureStatus.UNVERIFIED,
     )
+    assert history.state == EnvironmentState(version=2, current=up, good=up)
 
 
 def test_a_deployment_that_is_open_does_not_run_yet() -> None:
@@ -393,6 +397,33 @@ def test_a_quarantined_release_that_is_healthy_is_quarantined_no_longer() -> Non
     left = history.state.quarantined
     history.deploy(B)
     assert (left, history.state.quarantined) == ((B,), ())
+
+
+def test_what_comes_back_is_what_came_up_last_not_what_failed_before() -> None:
+    history = History()
+    history.deploy(A)
+    for sha in (B, C):
+        history.begin(sha)
+        history.fail()
+    failed = history.state
+    history.begin(D)
+    history.restore()
+    assert failed.current and failed.good
+    assert (failed.current.sha, failed.good.sha) == (C, A)
+    assert history.state.current and history.state.current.sha == A
+    assert history.state.current.outcome is Outcome.RESTORED
+    assert history.state.good == history.state.current
+
+
+def test_what_an_older_version_restored_is_taken_as_it_was_told() -> None:
+    history = History()
+    history.deploy(A)
+    history.begin(B)
+    history.fail()
+    history.begin(C)
+    image = digest_of(B)
+    history.tell(Restored(C, REPOSITORY, digest_of(C), PRODUCTION, B, image, image, "unhealthy", 1))
+    assert history.state.current and history.state.current.sha == B
 
 
 def test_a_deployment_by_hand_leaves_the_hold() -> None:

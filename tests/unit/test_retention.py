@@ -78,8 +78,8 @@ def spared(entries: Sequence[Entry], candidates: int) -> list[Wanted]:
 def test_whatever_runs_or_is_being_deployed_is_spared(history: list[Entry], candidates: int) -> None:
     state = fold(history)
     images = {each.image for each in spared(history, candidates)}
-    if state.current:
-        assert state.current.image in images
+    for deployed in (state.current, state.good):
+        assert deployed is None or deployed.image in images
     if state.open:
         assert ImageRef(state.open.repository, state.open.digest) in images
         assert state.open.previous_sha is None or state.open.previous_image in {None, *images}

@@ -104,11 +104,13 @@ class Deployed:
 class EnvironmentState:
     """What the ledger says about an environment, at `version` of its stream.
 
+    `good`: the last release that came up, which is not `current` if that one failed and nothing was restored.
     `mandatory`: verification became mandatory here by the figures (DR-003), which nothing takes back.
     """
 
     version: int = 0
     current: Deployed | None = None
+    good: Deployed | None = None
     open: Deploying | None = None
     lease: tuple[str, str] | None = None
     hold: str | None = None
@@ -122,7 +124,8 @@ class EnvironmentState:
     @property
     def restated(self) -> bool:
         """Whether some of it is known from a later `deploying` only: not since when, nor why it is held."""
-        return self.hold == _RESTATED or (self.current is not None and self.current.since is None)
+        known = [each for each in (self.current, self.good) if each is not None]
+        return self.hold == _RESTATED or any(each.since is None for each in known)
 
 
 def fold(entries: Sequence[Entry]) -> EnvironmentState:
@@ -158,10 +161,11 @@ def _apply(state: EnvironmentState, entry: Entry) -> EnvironmentState:
 
 def _begin(state: EnvironmentState, fact: Deploying) -> EnvironmentState:
     """A deployment restates what it found. A rollback holds from here on, whatever becomes of it."""
-    current = state.current
-    if current is None and fact.previous_image and fact.previous_sha:
-        accepted = frozenset({fact.previous_image.digest})
-        current = Deployed(fact.previous_sha, fact.previous_image, accepted, None, Outcome.OK, None, None)
+    outcome = Outcome.FAILED if fact.previous_failed else Outcome.OK
+    current = state.current or _restated(fact.previous_sha, fact.previous_image, outcome)
+    good = state.good or (
+        _restated(fact.good_sha, fact.good_image, Outcome.OK) if fact.previous_failed else current
+    )
     hold = state.hold or (_RESTATED if fact.held else None)
     quarantined = fact.quarantined
     if fact.command == "rollback":
@@ -171,11 +175,18 @@ def _begin(state: EnvironmentState, fact: Deploying) -> EnvironmentState:
     return replace(
         state,
         current=current,
+        good=good,
         open=fact,
         lease=(fact.holder, fact.until),
         hold=hold,
         quarantined=quarantined,
     )
+
+
+def _restated(sha: GitSha | None, image: ImageRef | None, outcome: Outcome) -> Deployed | None:
+    if sha is None or image is None:
+        return None
+    return Deployed(sha, image, frozenset({image.digest}), None, outcome, None, None)
 
 
 def _close(
@@ -185,14 +196,14 @@ def _close(
     image = ImageRef(fact.repository, fact.digest)
     accepted = frozenset({fact.digest, *(state.open.accepted if state.open else ())})
     if isinstance(fact, Restored):
-        current = state.current and replace(
-            state.current, outcome=Outcome.RESTORED, running_digest=fact.running_digest
-        )
+        left = state.good if state.good and state.good.sha == fact.restored_sha else state.current
+        current = left and replace(left, outcome=Outcome.RESTORED, running_digest=fact.running_digest)
     else:
         outcome = Outcome.FAILED if isinstance(fact, Failed) else fact.outcome
         current = Deployed(fact.sha, image, accepted, time, outcome, fact.running_digest, signature)
     quarantined = _after_healthy(state, fact.sha) if isinstance(fact, Healthy) else state.quarantined
-    return replace(state, current=current, open=None, lease=None, quarantined=quarantined)
+    good = state.good if isinstance(fact, Failed) else current
+    return replace(state, current=current, good=good, open=None, lease=None, quarantined=quarantined)
 
 
 def _after_healthy(state: EnvironmentState, sha: GitSha) -> tuple[GitSha, ...]:

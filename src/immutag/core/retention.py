@@ -23,6 +23,7 @@ class Reason(Enum):
     RUNS = "runs"
     BEGUN = "being deployed"
     PREVIOUS = "runs until the deployment that has begun is through"
+    GOOD = "came up last, and comes back if the next one does not"
     CANDIDATE = "rollback candidate"
     NEW = "never deployed yet"
 
@@ -112,6 +113,8 @@ def in_environment(
         yield Wanted(begun.sha, image, Reason.BEGUN, name)
         if begun.previous_sha and begun.previous_image:
             yield Wanted(begun.previous_sha, begun.previous_image, Reason.PREVIOUS, name)
+    if state.good and state.good != current:
+        yield Wanted(state.good.sha, state.good.image, Reason.GOOD, name)
     found = 0
     for fact, _ in brought_up(entries):
         if found == candidates:

@@ -75,12 +75,12 @@ def go_back(
     ledger: Ledger,
     stream: Stream,
 ) -> Restored | Failed:
-    """Run what ran before, where something did, and close the work with how that went."""
+    """Run what came up before, where something did, and close the work with how that went."""
     begun = time.monotonic()
     placement = placement_of(work)
     if placement.previous and placement.previous_sha:
-        current = state.current
-        accepted = current.accepted if current else frozenset({placement.previous.digest})
+        before = state.good if work.previous_failed else state.current
+        accepted = before.accepted if before else frozenset({placement.previous.digest})
         try:
             running = acts.back(placement, accepted, lease)
         except (LedgerConflict, LedgerCorrupt):
@@ -120,13 +120,11 @@ def close(
 
 
 def placement_of(work: Deploying) -> Placement:
-    return Placement(
-        ImageRef(work.repository, work.digest),
-        work.sha,
-        work.environment,
-        work.previous_image,
-        work.previous_sha,
+    """What comes back is what came up last, which the release before may not have done."""
+    image, sha = (
+        (work.good_image, work.good_sha) if work.previous_failed else (work.previous_image, work.previous_sha)
     )
+    return Placement(ImageRef(work.repository, work.digest), work.sha, work.environment, image, sha)
 
 
 def _success(work: Deploying, running: Digest | None, begun: float) -> Healthy | RolledBack:

@@ -220,6 +220,8 @@ def _allowed(plan: Plan) -> AllowedUnverified | None:
 def _deploying(wish: Wish, plan: Plan, state: EnvironmentState, lease: Lease) -> Deploying:
     status, why, _ = signature_of(plan.verification)
     previous = plan.previous
+    failed = previous is not None and previous.outcome is Outcome.FAILED
+    good = state.good if failed else None
     return Deploying(
         sha=plan.tag.sha,
         repository=plan.image.repository,
@@ -240,4 +242,7 @@ def _deploying(wish: Wish, plan: Plan, state: EnvironmentState, lease: Lease) ->
         quarantined=state.quarantined,
         holder=lease.holder,
         until=lease.until,
+        previous_failed=failed,
+        good_sha=good.sha if good else None,
+        good_image=good.image if good else None,
     )

@@ -46,6 +46,7 @@ Fact = (
 
 LATER: Mapping[str, Mapping[str, Any]] = {
     "anchored": {"bundle": None},
+    "deploying": {"previous_failed": False, "good_sha": None, "good_image": None},
     "stopped": {"signature_status": None, "signature_reason": None},
 }
 """Fields that entries of before do not have, and what that says."""

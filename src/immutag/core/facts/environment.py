@@ -13,6 +13,7 @@ class Deploying:
 
     It restates what it found (`previous_*`, `held`, `quarantined`), so that a fold may begin here.
     `accepted`: the digest and those of its platform manifests, any of which a platform may report.
+    `previous_failed`: the release before did not come up either; `good_*` is the last one that did.
     """
 
     type: ClassVar[str] = "deploying"
@@ -35,6 +36,9 @@ class Deploying:
     quarantined: tuple[GitSha, ...]
     holder: str
     until: str
+    previous_failed: bool = False
+    good_sha: GitSha | None = None
+    good_image: ImageRef | None = None
 
 
 @frozen()
