@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.compiled import compile_sources
-from benchmarks.push import measure
+from benchmarks.push import cpu_s, measure
 from immutag.core.values import ImageRef, Repository
 from immutag.oci import registry as oci
 from immutag.oci.http import Http
@@ -97,9 +97,9 @@ class _Rate:
 
 def _many(site: Site, registry: Registry, runs: int, what: str) -> None:
     def rate(timed: Callable[[int], float], runs: int = runs) -> _Rate:
-        before_s = _cpu_s(registry.server.pid)
+        before_s = cpu_s(registry.server.pid)
         seconds = _median(timed, runs)
-        return _Rate(len(site.images) / seconds, (_cpu_s(registry.server.pid) - before_s) / runs)
+        return _Rate(len(site.images) / seconds, (cpu_s(registry.server.pid) - before_s) / runs)
 
     rates = {
         "cosign, one process each, in turn": (in_turn := rate(lambda _: site.cosign_each(site.images, 1), 1)),
@@ -116,12 +116,6 @@ def _many(site: Site, registry: Registry, runs: int, what: str) -> None:
         )
         cpu = f"registry {each.registry_cpu_s:5.2f} s of CPU"
         print(f"  {name:36} {each.images_s:7.1f} images/s   {ratios}   {cpu}")
-
-
-def _cpu_s(pid: int) -> float:
-    """What the process has computed so far (proc_pid_stat(5): utime and stime)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _one(site: Site, runs: int, what: str) -> None:
