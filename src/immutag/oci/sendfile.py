@@ -14,7 +14,7 @@ from immutag.oci.libcurl import pycurl
 from immutag.oci.message import Fault, NoAnswer
 from immutag.oci.transfer import Transfer
 
-_PART_BYTES = 4 * 1024 * 1024  # one call fills what the socket can hold
+_PART_BYTES = 512 * 1024  # larger ones save little, and progress is told between them
 _WAIT_S = 1.0
 
 
