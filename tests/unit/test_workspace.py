@@ -40,7 +40,7 @@ def _folders(builds: Path) -> list[Path]:
 
 def test_an_unfinished_build_leaves_only_its_log(builds: Path) -> None:
     with Workspace.open(builds, SHA) as workspace:
-        assert workspace.finished() is None
+        assert workspace.finished("") is None
         workspace.context.mkdir()
         workspace.log.write_text("it failed\n")
     assert list(builds.iterdir()) == []
@@ -51,15 +51,15 @@ def test_an_unfinished_build_leaves_only_its_log(builds: Path) -> None:
 def test_a_finished_build_is_found_again(builds: Path) -> None:
     with Workspace.open(builds, SHA) as workspace:
         built = _finish(workspace)
-        assert workspace.finished() == built
+        assert workspace.finished("") == built
     with Workspace.open(builds, SHA) as again:
-        assert again.finished() == built
+        assert again.finished("") == built
         assert again.layout == workspace.layout
         assert not again.context.exists()
         again.discard()
-        assert again.finished() is None
+        assert again.finished("") is None
     with Workspace.open(builds, SHA) as anew:
-        assert anew.finished() is None
+        assert anew.finished("") is None
 
 
 def test_what_was_built_by_another_recipe_is_not_what_is_asked_for(builds: Path) -> None:
@@ -83,7 +83,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == -signal.SIGKILL
     with Workspace.open(builds, SHA) as workspace:
-        found = workspace.finished()
+        found = workspace.finished("")
     assert found is not None
     assert (found.builder, found.duration_ms, found.platform) == ("buildah", 1234, "linux/amd64")
 
@@ -102,7 +102,7 @@ def test_a_torn_layout_is_built_again(builds: Path, damage: str) -> None:
     }[damage]
     torn.write_bytes(torn.read_bytes()[:-1] + b"\0")
     with Workspace.open(builds, SHA) as again:
-        assert again.finished() is None
+        assert again.finished("") is None
         assert _folders(builds) == [again.layout.parent]
 
 
@@ -111,7 +111,7 @@ def test_a_layout_that_is_another_than_was_finished_is_not_taken(builds: Path) -
         _finish(workspace)
     finish(workspace.layout, add_image(workspace.layout, b"other"))
     with Workspace.open(builds, SHA) as again:
-        assert again.finished() is None
+        assert again.finished("") is None
 
 
 def test_a_folder_in_use_is_nobody_elses(builds: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_folder_in_use_is_nobody_elses(builds: Path) -> None:
         _finish(first)
         with Workspace.open(builds, SHA) as second:
             assert second.layout != first.layout
-            assert second.finished() is None
+            assert second.finished("") is None
         assert first.layout.exists()
 
 

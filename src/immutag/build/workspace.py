@@ -105,7 +105,7 @@ class Workspace:
             self.discard()
         self._release()
 
-    def finished(self, recipe: str = "") -> BuiltLayout | None:
+    def finished(self, recipe: str) -> BuiltLayout | None:
         """The finished layout that this folder holds. One that was made by another recipe goes."""
         if self._built and self._built.recipe != recipe:
             self._built = None

@@ -162,9 +162,9 @@ def _apply(state: EnvironmentState, entry: Entry) -> EnvironmentState:
 def _begin(state: EnvironmentState, fact: Deploying) -> EnvironmentState:
     """A deployment restates what it found. A rollback holds from here on, whatever becomes of it."""
     outcome = Outcome.FAILED if fact.previous_failed else Outcome.OK
-    current = state.current or _restated(fact.previous_sha, fact.previous_image, outcome)
+    current = state.current or _as_found(fact.previous_sha, fact.previous_image, outcome)
     good = state.good or (
-        _restated(fact.good_sha, fact.good_image, Outcome.OK) if fact.previous_failed else current
+        _as_found(fact.good_sha, fact.good_image, Outcome.OK) if fact.previous_failed else current
     )
     hold = state.hold or (_RESTATED if fact.held else None)
     quarantined = fact.quarantined
@@ -183,7 +183,7 @@ def _begin(state: EnvironmentState, fact: Deploying) -> EnvironmentState:
     )
 
 
-def _restated(sha: GitSha | None, image: ImageRef | None, outcome: Outcome) -> Deployed | None:
+def _as_found(sha: GitSha | None, image: ImageRef | None, outcome: Outcome) -> Deployed | None:
     if sha is None or image is None:
         return None
     return Deployed(sha, image, frozenset({image.digest}), None, outcome, None, None)

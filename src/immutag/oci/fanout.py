@@ -70,7 +70,7 @@ class _Crew:
         self._run = run
         self._left = limit
         self._threads: list[threading.Thread] = []
-        self._looked = self._now()
+        self._looked = _now()
 
     def add(self, count: int) -> None:
         """Start so many more, as far as the limit allows."""
@@ -88,13 +88,15 @@ class _Crew:
         return alive is not None
 
     def _look(self) -> None:
-        before, self._looked = self._looked, self._now()
+        before, self._looked = self._looked, _now()
         (wall_s, busy_s), (wall_before_s, busy_before_s) = self._looked, before
         if busy_s - busy_before_s < _BUSY * (wall_s - wall_before_s):
             self.add(self._left)
 
-    def _now(self) -> tuple[float, float]:
-        return time.monotonic(), time.process_time()
+
+def _now() -> tuple[float, float]:
+    """The time, and what this process has computed so far, in seconds."""
+    return time.monotonic(), time.process_time()
 
 
 def _wait(crew: _Crew, stop: threading.Event) -> None:

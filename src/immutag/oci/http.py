@@ -84,7 +84,7 @@ class Http:
         from immutag.oci.transfer import Bounds, Transfer
 
         transfer = Transfer(url, Bounds(limit_bytes, timeout_s, stall_s), self._closed)
-        file = None if self._proxy(url).url else as_file(url, body)
+        file = as_file(url, body) if self._is_direct(url) else None
         if file:
             headers = {**headers, "Content-Length": str(file.size_bytes)}
         with self._handle() as handle:
@@ -109,7 +109,8 @@ class Http:
         handle = pycurl.Curl()
         try:
             self._prepare(handle, transfer, "GET", headers)
-            with closing(body_of(transfer, handle)) as blocks:
+            driven = body_of(transfer, handle) if self._is_direct(url) else transfer.drive(handle)
+            with closing(driven) as blocks:
                 first = next(blocks, b"")  # the headers are complete before the first block comes
                 yield Streamed(transfer.status, transfer.headers, chain((first,) if first else (), blocks))
         finally:
@@ -137,6 +138,10 @@ class Http:
         transfer.prepare(handle, method, {"User-Agent": self._user_agent, **headers})
         secured = transfer.url[:6].lower() == "https:" or proxy.url.startswith("https:")
         transfer.route(handle, proxy, self._certificates() if secured else TrustedCertificates())
+
+    def _is_direct(self, url: str) -> bool:
+        """Whether the connection is plain and goes to the server itself: bytes pass as they are."""
+        return url.startswith("http://") and not self._proxy(url).url
 
     def _proxy(self, url: str) -> Proxy:
         """The proxy on the way to an address. Raises NoAnswer for one that is no web address."""

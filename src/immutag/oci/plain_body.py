@@ -21,7 +21,7 @@ _WAIT_S = 1.0
 
 
 def body_of(transfer: Transfer, handle: pycurl.Curl) -> Generator[bytes, None, None]:
-    """The body in blocks, only as far as the reader reads. Raises NoAnswer."""
+    """The body in blocks, only as far as the reader reads, from a direct connection. Raises NoAnswer."""
     begun = time.monotonic()
     with closing(transfer.drive(handle)) as driven:
         for block in driven:
@@ -35,7 +35,7 @@ def body_of(transfer: Transfer, handle: pycurl.Curl) -> Generator[bytes, None, N
 
 def _left_bytes(transfer: Transfer) -> int:
     """How much of the body is still to be read from a connection that carries nothing else; 0: unknown."""
-    if not (transfer.is_direct and transfer.is_running) or "Transfer-Encoding" in transfer.headers:
+    if not transfer.is_running or "Transfer-Encoding" in transfer.headers:
         return 0
     said = transfer.headers.get("Content-Length", "")
     return max(0, int(said) - transfer.received_bytes) if re.fullmatch(r"[0-9]{1,18}", said) else 0

@@ -48,11 +48,6 @@ class Transfer:
         self._fault: Fault | None = None
         self._error: BaseException | None = None
 
-    @property
-    def is_direct(self) -> bool:
-        """Whether its connection is plain and goes to the server itself."""
-        return self.url.startswith("http://") and not self._proxy
-
     def prepare(self, handle: pycurl.Curl, method: str, headers: Mapping[str, str]) -> None:
         """Set all that every request needs."""
         handle.setopt(pycurl.URL, self.url)
